@@ -1,0 +1,1 @@
+"""Batch layer: recomputes states from the log up to a cut, proves and publishes them."""

@@ -1,0 +1,1 @@
+"""The demo: real grocery purchases as events, and an independent recomputation."""

@@ -1,0 +1,1 @@
+"""Running Millrace on one machine: jars, broker, doctor, supervisor."""

@@ -1,0 +1,31 @@
+"""The Kafka topic of a tenant: its name, and making it when it is not there. Collector and speed layer call it."""
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from millrace.errors import BrokerUnavailable
+
+
+def events_topic(tenant: str) -> str:
+    return f"{tenant}.events"
+
+
+def ensure_topic(bootstrap: str, tenant: str, *, partitions: int = 2, replication: int = 1, wait_s: float = 30) -> str:
+    """Name of the tenant's topic, made if it is missing. BrokerUnavailable when no broker answers within ``wait_s`` seconds."""
+    topic = events_topic(tenant)
+    settings = {"message.timestamp.type": "LogAppendTime"}
+    try:
+        for attempt in Retrying(retry=retry_if_exception_type(KafkaError), stop=stop_after_delay(wait_s), wait=wait_fixed(0.3), reraise=True):
+            with attempt:
+                admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+                try:
+                    if topic not in admin.list_topics():
+                        admin.create_topics([NewTopic(topic, partitions, replication, topic_configs=settings)])
+                except TopicAlreadyExistsError:
+                    pass
+                finally:
+                    admin.close()
+    except KafkaError as error:
+        raise BrokerUnavailable(f"no Kafka broker answered at {bootstrap} within {wait_s:g} s ({type(error).__name__}); start one with `python -m jobs.run_broker` or check the address") from error
+    return topic

@@ -1,0 +1,1 @@
+"""API: answers over HTTP from the store, each with its receipt."""
