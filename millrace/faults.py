@@ -1,0 +1,38 @@
+"""Named places where a process can be made to die, for the crash tests: ``MILLRACE_CRASH_AT="name"`` or ``"name:3"`` (at the third hit).
+
+Without the variable a call is one comparison. The tests in tests/faults/ take every name from ``CRASH_POINTS``.
+"""
+
+import os
+import signal
+
+from millrace.errors import ConfigurationError
+
+CRASH_POINTS = (
+    "collector.accepted",  # the request is valid, nothing of it has been given to the producer
+    "collector.acknowledged",  # the broker has all its events, the client has no answer yet
+)
+
+VARIABLE = "MILLRACE_CRASH_AT"
+
+
+def _parse(setting: str) -> tuple[str, int]:
+    name, _, count = setting.partition(":")
+    if name and name not in CRASH_POINTS:
+        raise ConfigurationError(f"{VARIABLE} names {name!r}, which no code reaches; known: {', '.join(CRASH_POINTS)}")
+    if count and not count.isdecimal():
+        raise ConfigurationError(f"{VARIABLE} asks for hit {count!r}; write a number, as in {name}:3")
+    return name, int(count or 1)
+
+
+_armed, _hits_left = _parse(os.environ.get(VARIABLE, ""))
+
+
+def crash_point(name: str) -> None:
+    """Kills this process with SIGKILL when the environment asks for it here; otherwise does nothing."""
+    global _hits_left
+    if name != _armed:
+        return
+    _hits_left -= 1
+    if _hits_left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
