@@ -1,0 +1,95 @@
+"""Answers of the API against the oracle, row by row. Enters: looked-up profiles and expected ones; leaves: what differs. The story calls it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from millrace.demo.oracle import Expected, trait_names
+
+SKETCHED = frozenset({"stores", "products_90d"})
+SKETCH_ERROR = 0.049
+"""Three standard errors of a HyperLogLog with 4,096 registers (1.04 / sqrt(4096) each)."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that is not what the package's files say."""
+
+    household: str
+    trait: str
+    expected: str
+    answered: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``rows`` households with ``values`` values were compared; ``differences`` says which are wrong. ``layers`` counts where values came from."""
+
+    rows: int
+    values: int
+    layers: dict[str, int] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def is_equal(self) -> bool:
+        return self.rows > 0 and not self.differences
+
+    def as_dict(self, *, most: int = 20) -> dict[str, Any]:
+        """For JSON: the counts and the first ``most`` differences."""
+        listed = [asdict(difference) for difference in self.differences[:most]]
+        return {"rows": self.rows, "values": self.values, "layers": self.layers, "differences": len(self.differences), "first_differences": listed}
+
+
+def compare(households: Iterable[str], answers: Iterable[Mapping[str, Any]], expected: Mapping[str, Expected]) -> Comparison:
+    """``answers`` in the order of ``households``; a household without events must not be found."""
+    rows, values = 0, 0
+    layers: dict[str, int] = {}
+    differences: list[Difference] = []
+    for household, answer in zip(households, answers, strict=True):
+        rows += 1
+        truth = expected.get(household)
+        if is_found(answer) != (truth is not None):
+            differences.append(Difference(household, "", "known" if truth else "unknown", "known" if is_found(answer) else "unknown"))
+            continue
+        for name in trait_names() if truth else ():
+            values += 1
+            trait = answer["traits"].get(name) or {}
+            layers[trait.get("layer") or "none"] = layers.get(trait.get("layer") or "none", 0) + 1
+            wanted = getattr(truth, name)
+            if not is_same(name, wanted, trait.get("value")):
+                differences.append(Difference(household, name, str(wanted), str(trait.get("value"))))
+    return Comparison(rows, values, layers, differences)
+
+
+def is_found(answer: Mapping[str, Any]) -> bool:
+    return bool(answer) and answer.get("found", True) is not False
+
+
+def is_same(trait: str, expected: Any, answered: Any) -> bool:
+    """Whether the answer is the expected value, in value and in kind: money is decimal text, a time has a zone, a count is a whole number."""
+    if expected is None or answered is None:
+        return expected is answered
+    if trait in SKETCHED:
+        return isinstance(answered, int) and abs(answered - expected) <= SKETCH_ERROR * expected
+    if isinstance(expected, Decimal):
+        return isinstance(answered, str) and _decimal(answered) == expected
+    if isinstance(expected, datetime):
+        return isinstance(answered, str) and _time(answered) == expected
+    return type(answered) is type(expected) and answered == expected
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else None
