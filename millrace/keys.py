@@ -35,7 +35,9 @@ def read_keys(root: str | Path, tenant: str) -> TenantKeys:
     except FileNotFoundError:
         raise ConfigurationError(f"no keys at {path}; start `python -m jobs.run_local --root {root} --tenant {tenant}` once, it makes them") from None
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"{path} does not hold the four keys of a tenant ({error}); restore it from a backup: a new token key would orphan all profiles") from None
+        raise ConfigurationError(
+            f"{path} does not hold the four keys of a tenant ({error}); restore it from a backup: a new token key would orphan all profiles"
+        ) from None
 
 
 def load_or_create_keys(root: str | Path, tenant: str) -> TenantKeys:

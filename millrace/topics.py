@@ -27,5 +27,7 @@ def ensure_topic(bootstrap: str, tenant: str, *, partitions: int = 2, replicatio
                 finally:
                     admin.close()
     except KafkaError as error:
-        raise BrokerUnavailable(f"no Kafka broker answered at {bootstrap} within {wait_s:g} s ({type(error).__name__}); start one with `python -m jobs.run_broker` or check the address") from error
+        raise BrokerUnavailable(
+            f"no Kafka broker answered at {bootstrap} within {wait_s:g} s ({type(error).__name__}); start one with `python -m jobs.run_broker` or check the address"
+        ) from error
     return topic

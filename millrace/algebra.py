@@ -1,0 +1,72 @@
+"""The algebra of states in plain Python: what the store merges with at read. Spark form of the same kinds: columns/algebra.py.
+
+A state value of ``None`` is the zero of every kind ("nothing seen"). Merges are associative and commutative (law 4). Values in Python:
+numbers are integers scaled by 10**9, times are microseconds since 1970, first/last are ``(at, partition, offset, value)``, sketches are bytes.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from millrace.sketches import merge_sketches
+
+SCALE = 9
+UNIT = 10**SCALE
+NUMBER = f"DECIMAL(38,{SCALE})"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of state: the fold of values that are not None, its Delta type (``{value}`` stands for the value's), whether it is exact."""
+
+    name: str
+    fold: Callable[[list[Any]], Any]
+    type: str
+    exact: bool = True
+
+
+_AT = "STRUCT<at: TIMESTAMP, partition: INT, offset: BIGINT, value: {value}>"
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("count", sum, "BIGINT"),
+        Kind("sum", sum, NUMBER),
+        Kind("min", min, "{value}"),
+        Kind("max", max, "{value}"),
+        Kind("first", min, _AT),
+        Kind("last", max, _AT),
+        Kind("distinct", merge_sketches, "BINARY", exact=False),
+    )
+}
+
+VALUE_TYPES = {"number": NUMBER, "string": "STRING", "time": "TIMESTAMP"}
+
+
+def merge_all(kind: str, values: Iterable[Any]) -> Any:
+    """Fold of the values under the kind's merge; None is the zero, so None for no values."""
+    present = [value for value in values if value is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+    return KINDS[kind].fold(present)
+
+
+def average(total: int, count: int) -> int:
+    """Scaled ``total / count``, rounded half away from zero at the last digit, as Spark and SQL do."""
+    doubled = 2 * abs(total) + count
+    return (doubled // (2 * count)) * (-1 if total < 0 else 1)
+
+
+def scaled(value: Decimal) -> int:
+    """A decimal of scale 9 as the integer the Python form merges (exact: built from its digits, free of any decimal context)."""
+    sign, digits, exponent = value.as_tuple()
+    number = int("".join(map(str, digits))) * 10 ** (SCALE + exponent)
+    return -number if sign else number
+
+
+def plain(value: int) -> str:
+    """A scaled integer as decimal text without trailing zeros: 12500000000 → ``12.5``."""
+    whole, rest = divmod(abs(value), UNIT)
+    fraction = f"{rest:0{SCALE}d}".rstrip("0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' + fraction if fraction else ''}"

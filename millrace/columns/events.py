@@ -1,0 +1,125 @@
+"""From Kafka records to standard events: parse with an explicit schema, standardise, give each bad record its reason. The speed layer calls it.
+
+In: records of the topic (key, value, topic, partition, offset, timestamp, headers). Out: one row per record, with ``reason`` null when accepted.
+"""
+
+from collections.abc import Iterable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from millrace.columns.identity import identifiers
+
+TYPES = ("track", "identify", "page", "screen", "group", "alias")
+FUTURE_LIMIT = "INTERVAL 24 HOURS"
+CLAMP = "INTERVAL 5 MINUTES"
+MAX_ID_LENGTH = 1_024
+_ENVELOPE = ("type", "messageId", "userId", "anonymousId", "previousId", "event", "name", "timestamp")
+_BODIES = {"properties": (), "traits": ("email", "phone"), "context": ("traits",)}
+_JSON = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_malformed", "allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
+_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]\d{2}(:?\d{2})?)?)?$"
+
+
+def message_schema(paths: Iterable[str]) -> str:
+    """DDL of a message: the envelope, and of each body the first-level keys that identity and the value ``paths`` need, as text."""
+    keys = {body: list(always) for body, always in _BODIES.items()}
+    for path in sorted(paths):
+        body, _, rest = path.partition(".")
+        if body in keys and (key := rest.partition(".")[0]) not in keys[body]:
+            keys[body].append(key)
+    bodies = [f"{body} STRUCT<{', '.join(f'`{key}`: STRING' for key in found or ['_'])}>" for body, found in keys.items()]
+    return ", ".join([*(f"{field} STRING" for field in _ENVELOPE), *bodies, "_malformed STRING"])
+
+
+def parse_messages(text: Column, paths: Iterable[str]) -> Column:
+    """The message as a struct; nulls and ``_malformed`` where it is not a JSON object."""
+    return F.from_json(text, message_schema(paths), _JSON)
+
+
+def value_at(path: str, message: str = "message") -> Column:
+    """Text at a value path of a parsed message; null when absent. Keys below the first level are looked up in its JSON text."""
+    body, _, rest = path.partition(".")
+    key, _, deeper = rest.partition(".")
+    found = F.col(f"{message}.{body}.`{key}`")
+    return F.get_json_object(found, f"$.{deeper}") if deeper else found
+
+
+def standardize_records(records: DataFrame, *, paths: Iterable[str], secret: bytes) -> DataFrame:
+    """One standard row per record. Columns: topic, partition, offset, received_at, event_time (clamped), message_id, source, type, name,
+    node (owner), identifiers, dedup_key (16 bytes of (source, message id)), message (parsed), payload, reason and detail (null when accepted)."""
+    text = F.col("value").cast("string")
+    parsed = records.select(
+        "topic", "partition", "offset", F.col("timestamp").alias("received_at"), F.col("value").alias("raw"), text.alias("payload"),
+        F.coalesce(_header("source"), F.lit("kafka")).alias("source"), parse_messages(text, paths).alias("message"),
+    )  # fmt: skip
+    standard = parsed.select(
+        "*", F.col("message.type").alias("type"), F.nullif(F.col("message.messageId"), F.lit("")).alias("message_id"),
+        F.when(F.col("message.type") == "track", F.col("message.event")).otherwise(F.col("message.name")).alias("name"),
+        _identifiers(secret).alias("identifiers"), _claimed_time().alias("claimed_at"),
+    )  # fmt: skip
+    return standard.select(
+        "topic", "partition", "offset", "received_at", "source", "message_id", "type", "name", "identifiers", "message", "payload", "raw",
+        F.col("identifiers")[0]["node"].alias("node"),
+        F.least(F.col("claimed_at"), F.col("received_at") + F.expr(CLAMP)).alias("event_time"),
+        F.unhex(F.md5(F.concat_ws("\0", F.col("source"), F.col("message_id")).cast("binary"))).alias("dedup_key"),
+        _reason().alias("reason"),
+    )  # fmt: skip
+
+
+def _header(name: str) -> Column:
+    found = F.filter("headers", lambda header: header["key"] == name)
+    return F.when(F.size(found) > 0, found[0]["value"].cast("string"))
+
+
+def _identifiers(secret: bytes) -> Column:
+    context_traits = F.col("message.context.traits")
+    is_identify, is_alias = F.col("message.type") == "identify", F.col("message.type") == "alias"
+    previous = F.when(is_alias, F.col("message.previousId"))
+
+    def trait(name: str) -> list[Column]:
+        return [F.when(is_identify, F.col(f"message.traits.{name}")), F.when(context_traits.isNotNull(), F.get_json_object(context_traits, f"$.{name}"))]
+
+    values = {
+        "user_id": [F.col("message.userId"), previous],
+        "email": trait("email"),
+        "phone": trait("phone"),
+        "anonymous_id": [F.col("message.anonymousId"), previous],
+    }
+    return identifiers(values, secret)
+
+
+def _claimed_time() -> Column:
+    """Time the message claims; received_at when it claims none; null when what it claims is not a time."""
+    claimed = F.col("message.timestamp")
+    readable = F.when(claimed.rlike(_TIMESTAMP), F.try_to_timestamp(F.translate(claimed, ",tz", ".TZ")))
+    return F.when(claimed.isNull(), F.col("received_at")).otherwise(readable)
+
+
+def _reason() -> Column:
+    """First thing wrong with a record, as a code of the table ``log/rejected``; null when it is accepted."""
+    message, text = F.col("message"), F.col("payload")
+    malformed = (
+        message.isNull() | ~F.btrim(text, F.lit(" \t\r\n")).rlike(r"(?s)^\{.*\}$")
+        | (message["_malformed"].isNotNull() & F.coalesce(*(message[field] for field in _ENVELOPE)).isNull())
+    )  # fmt: skip
+    body_not_object = F.lit(False)
+    for body in _BODIES:
+        body_not_object = body_not_object | F.coalesce(~F.get_json_object(text, f"$.{body}").startswith("{"), F.lit(False))
+    too_long = F.coalesce(
+        F.greatest(*(F.length(message[field]) for field in ("messageId", "userId", "anonymousId", "previousId"))) > MAX_ID_LENGTH, F.lit(False)
+    )
+    claimed = F.col("claimed_at")
+    out_of_range = (claimed < F.lit("1970-01-01 00:00:00").cast("timestamp")) | (claimed > F.col("received_at") + F.expr(FUTURE_LIMIT))
+    return (
+        F.when(text.isNull() | ~F.is_valid_utf8(text), "invalid_utf8")
+        .when(malformed, "malformed_json")
+        .when(message["_malformed"].isNotNull() & body_not_object, "bad_properties")
+        .when(F.col("type").isNull(), "missing_type")
+        .when(~F.col("type").isin(*TYPES), "unknown_type")
+        .when(F.col("message_id").isNull(), "missing_message_id")
+        .when(too_long, "identifier_too_long")
+        .when(F.size("identifiers") == 0, "missing_identifier")
+        .when((F.col("type") == "track") & (F.coalesce(F.col("name"), F.lit("")) == ""), "missing_event_name")
+        .when(claimed.isNull(), "bad_timestamp")
+        .when(out_of_range, "event_time_out_of_range")
+    )

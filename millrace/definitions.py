@@ -1,0 +1,116 @@
+"""Definitions of a tenant: reads the directory of YAML files into typed models. Every job loads them first; wrong definitions start nothing.
+
+All problems are reported at once, each with file, place, what was found and the nearest allowed key.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from millrace.errors import ConfigurationError
+from millrace.traits import NAME, State, Trait, View
+
+DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / "conf" / "tenants" / "default"
+_ALLOWED_KEYS = {"trait": tuple(Trait.model_fields), "view": tuple(View.model_fields)}
+
+
+class Definitions(BaseModel):
+    """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    views: dict[str, View]
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits that change when a declaration changes (comments, order and descriptions do not count)."""
+        shown = self.model_dump(mode="json", exclude_defaults=True)
+        for view in shown["views"].values():
+            for trait in view["traits"].values():
+                trait.pop("description", None)
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Text from which ``from_json`` makes equal definitions: kept in each manifest."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Definitions":
+        return cls.model_validate_json(text)
+
+    @cached_property
+    def states(self) -> dict[str, dict[State, frozenset[int]]]:
+        """States of each view with the hops they are kept for."""
+        return {name: view.states for name, view in self.views.items()}
+
+
+def load_definitions(directory: str | Path) -> Definitions:
+    """Definitions of the directory; ConfigurationError with every problem found when any is wrong."""
+    directory = Path(directory)
+    path = directory / "views.yml"
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} is missing; a definitions directory holds at least views.yml (example: conf/tenants/default/views.yml)") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+    problems = list(_problems(path, found))
+    if problems:
+        raise ConfigurationError(problems)
+    return Definitions(views=found)
+
+
+def _problems(path: Path, found: Any) -> Iterator[str]:
+    if not isinstance(found, dict) or not found:
+        yield f"{path}: found {type(found).__name__}; a mapping of views is needed, for example `person: {{key: node, traits: {{…}}}}`"
+        return
+    if "person" not in found:
+        yield f"{path}: no view `person`{_hint('person', found)}; it is the one whose traits a profile shows"
+    for name in found:
+        if not isinstance(name, str) or not NAME.match(name):
+            yield f"{path}: view name {name!r} is not allowed: lower-case letters, digits and _, starting with a letter"
+    try:
+        TypeAdapter(dict[str, View]).validate_python(found)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            yield f"{path}: {_sentence(problem)}"
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    place = [str(part) for part in problem["loc"]]
+    where, given = ".".join(place), problem.get("input")
+    if problem["type"] == "extra_forbidden":
+        allowed = _ALLOWED_KEYS["trait" if len(place) > 2 else "view"]
+        return f"{where}: unknown key{_hint(place[-1], allowed)}; allowed are {', '.join(allowed)}"
+    if problem["type"] == "missing":
+        return f"{where}: missing"
+    if problem["type"] == "literal_error":
+        options = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{where}: found {given!r}{_hint(str(given), options)}; allowed are {', '.join(options)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if problem["type"] == "value_error" else f"{where}: found {given!r}; {message}"
+
+
+def _hint(word: str, allowed: Any) -> str:
+    near = difflib.get_close_matches(word, [str(option) for option in allowed], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,134 @@
+"""The catalogue of Delta tables: names, schemas, properties, paths. The only module that knows them as text; every reader and writer asks it.
+
+Schemas are Arrow (no JVM needed); Spark reads the same tables by path. Each table has one writing process (DESIGN section 5).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from millrace.algebra import SCALE
+from millrace.traits import State, View
+
+TIME = pa.timestamp("us", tz="UTC")
+NUMBER = pa.decimal128(38, SCALE)
+POSITION = pa.struct([("epoch", pa.int64()), ("partition", pa.int32()), ("offset", pa.int64())])
+IDENTIFIER = pa.struct([("node", pa.string()), ("hint", pa.string())])
+VALUE_TYPES = {"number": NUMBER, "string": pa.string(), "time": TIME}
+
+_RECORD = [("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("received_at", TIME)]
+
+LOG_EVENTS = pa.schema(
+    [
+        *_RECORD, ("event_time", TIME), ("message_id", pa.string()), ("source", pa.string()), ("type", pa.string()), ("name", pa.string()),
+        ("node", pa.string()), ("identifiers", pa.list_(IDENTIFIER)), ("dedup_key", pa.binary()), ("is_duplicate", pa.bool_()), ("payload", pa.string()),
+    ]
+)  # fmt: skip
+"""One accepted Kafka record, duplicates included; ``is_duplicate`` is what the speed layer saw within its horizon. ``payload`` is the message as received."""
+
+LOG_REJECTED = pa.schema(
+    [
+        *_RECORD,
+        ("source", pa.string()),
+        ("message_id", pa.string()),
+        ("reason", pa.string()),
+        ("digest", pa.string()),
+        ("payload", pa.binary()),
+        ("replayed_at", TIME),
+    ]
+)
+"""One record that was not accepted: why, the sha256 of its bytes and the bytes."""
+
+LOG_LEDGER = pa.schema(
+    [
+        ("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()),
+        ("start_offset", pa.int64()), ("end_offset", pa.int64()), ("accepted", pa.int64()), ("rejected", pa.int64()), ("duplicate", pa.int64()),
+        ("definitions_hash", pa.string()), ("received_until", TIME), ("committed_at", TIME),
+    ]
+)  # fmt: skip
+"""One (epoch, partition): offsets [start, end) and counts; received = accepted + rejected + duplicate. Written last: then the epoch exists."""
+
+EDGES = pa.schema(
+    [
+        ("a", pa.string()), ("b", pa.string()), ("hint_a", pa.string()), ("hint_b", pa.string()),
+        ("first_at", TIME), ("last_at", TIME), ("seen_count", pa.int64()), ("first_seen", POSITION),
+    ]
+)  # fmt: skip
+"""Two nodes seen together (a ≤ b; a = b registers a lone node); ``first_seen`` is the log position of the first such event."""
+
+SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
+
+NODES = pa.schema([("node", pa.string()), ("person_id", pa.string()), ("hint", pa.string()), ("first_seen", POSITION)])
+"""One node with its person as of the cut."""
+
+MANIFEST = pa.schema(
+    [
+        ("manifest_id", pa.int64()), ("published_at", TIME), ("kind", pa.string()), ("cut", pa.int64()), ("offsets", pa.string()), ("tables", pa.string()),
+        ("definitions_hash", pa.string()), ("definitions", pa.string()), ("proof", pa.string()), ("rolled_back_to", pa.int64()),
+    ]
+)  # fmt: skip
+"""One publish of all views at once. ``kind``: incremental, full or rollback; ``tables``: JSON of Delta versions by table; ``proof``: JSON of its figures."""
+
+RUNS = pa.schema(
+    [
+        ("run_id", pa.string()), ("job", pa.string()), ("request_id", pa.string()), ("started_at", TIME), ("ended_at", TIME),
+        ("status", pa.string()), ("exit_code", pa.int32()), ("counts", pa.string()), ("error", pa.string()),
+    ]
+)  # fmt: skip
+"""One run of a job: what it did, with counts as JSON, and how it ended."""
+
+REQUESTS = pa.schema([("request_id", pa.string()), ("requested_at", TIME), ("action", pa.string()), ("arguments", pa.string())])
+"""One thing asked of the batch layer over the API: build or rollback, arguments as JSON. Answered by a run with the same request_id."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table of the catalogue. ``statistics``: columns with min/max in the Delta log (never personal data); ``hot``: small frequent commits."""
+
+    name: str
+    schema: pa.Schema
+    statistics: tuple[str, ...]
+    hot: bool = False
+
+    @property
+    def properties(self) -> dict[str, str]:
+        found = {"delta.dataSkippingStatsColumns": ",".join(self.statistics), "delta.minReaderVersion": "1", "delta.minWriterVersion": "2"}
+        return found | ({"delta.checkpointInterval": "100"} if self.hot else {"delta.checkpointInterval": "10"})
+
+
+EVENTS = Table("log/events", LOG_EVENTS, ("epoch", "partition", "offset", "received_at", "event_time"), hot=True)
+REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"), hot=True)
+LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
+SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True)
+BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
+BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
+MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
+OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
+OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
+
+
+def state_type(state: State) -> pa.DataType:
+    value = VALUE_TYPES[state.value_type]
+    if state.kind in ("first", "last"):
+        return pa.struct([("at", TIME), ("partition", pa.int32()), ("offset", pa.int64()), ("value", value)])
+    return {"count": pa.int64(), "sum": NUMBER, "min": value, "max": value, "distinct": pa.binary()}[state.kind]
+
+
+def view_schema(view: View) -> pa.Schema:
+    """Row of a view: key, hop (seconds, 0 for all time), start of the tile, one column a state (null is the zero)."""
+    return pa.schema([("key", pa.string()), ("hop", pa.int32()), ("hop_start", TIME), *((state.name, state_type(state)) for state in view.states)])
+
+
+def batch_view(name: str, view: View) -> Table:
+    return Table(f"batch/{name}", view_schema(view), ("hop", "hop_start"))
+
+
+def speed_view(name: str, view: View) -> Table:
+    return Table(f"speed/{name}", pa.schema([("epoch", pa.int64()), *view_schema(view)]), ("epoch", "hop", "hop_start"), hot=True)
+
+
+def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
+    """Where a table of the tenant lives. A root with a scheme (s3://…) is kept as it is."""
+    name = table if isinstance(table, str) else table.name
+    return f"{str(root).rstrip('/')}/{tenant}/{name}"
