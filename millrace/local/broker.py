@@ -162,15 +162,17 @@ class Broker:
         return ["java", *options, "-cp", ":".join(map(str, kafka_jars()))]
 
     def _is_ready(self) -> bool:
-        """Waits for an answer to a metadata request that names a live broker; False when the process ends first or READY_S passes."""
+        """Waits for an answer by this very cluster that names a live broker; False when the process ends first or READY_S passes."""
+        meta = (self.folder / "data" / "meta.properties").read_text(encoding="utf-8").splitlines()
         until = time.monotonic() + READY_S
         while time.monotonic() < until and self.pid is not None:
-            with suppress(OSError, KafkaError):
+            with suppress(OSError, KafkaError, IndexError):
                 socket.create_connection((self.host, self.port), timeout=1).close()
                 admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=5000)
                 try:
-                    if admin.describe_cluster()["brokers"]:
-                        return self.pid is not None
+                    cluster = admin.describe_cluster()
+                    if f"cluster.id={cluster['cluster_id']}" in meta and not cluster["brokers"][0]["is_fenced"]:
+                        return True
                 finally:
                     admin.close()
             time.sleep(0.05)

@@ -68,7 +68,9 @@ def _place(jars: list[LockedJar], found: dict[str, Path], folder: Path) -> None:
     for jar in jars:
         path = found.get(jar.coordinate)
         if path is None or not _has_sha256(path, jar.sha256):
-            raise SetupError(f"{jar.coordinate} as downloaded is not what conf/jars.lock pins (sha256); do not use it: check the repository or mirror, then `make jars`")
+            raise SetupError(
+                f"{jar.coordinate} as downloaded is not what conf/jars.lock pins (sha256); do not use it: check the repository or mirror, then `make jars`"
+            )
         part = folder / f".{jar.file_name}.{os.getpid()}"
         shutil.copyfile(path, part)
         os.replace(part, folder / jar.file_name)
@@ -80,7 +82,9 @@ def _resolver() -> Iterator[MavenResolver]:
         with maven_resolver() as resolver:
             yield resolver
     except RepositoryUnavailable as error:
-        raise SetupError(f"jars could not be fetched ({error}); check the network, or set DEFAULT_ARTIFACT_REPOSITORY to a Maven mirror, then `make jars`") from error
+        raise SetupError(
+            f"jars could not be fetched ({error}); check the network, or set DEFAULT_ARTIFACT_REPOSITORY to a Maven mirror, then `make jars`"
+        ) from error
 
 
 def _has_sha256(path: Path, sha256: str) -> bool:

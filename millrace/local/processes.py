@@ -17,7 +17,9 @@ from millrace.errors import ConfigurationError
 _PR_SET_PDEATHSIG = 1
 
 
-def start_process(argv: Sequence[str], *, output: IO[bytes] | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+def start_process(
+    argv: Sequence[str], *, output: IO[bytes] | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Starts a child in a process group of its own (Ctrl-C reaches only us) that gets SIGTERM when the calling thread ends, even by SIGKILL."""
     return subprocess.Popen(
         list(argv),
