@@ -6,6 +6,7 @@ import sys
 
 from millrace.errors import MillraceError
 from millrace.local.broker import Broker
+from millrace.local.doctor import quick_check
 from millrace.local.processes import exit_on_signals, split_address
 
 
@@ -17,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     exit_on_signals()
     try:
+        quick_check()
         with Broker(options.root, *split_address(options.kafka)) as broker:
             print(json.dumps({"ready": True, "kafka": broker.bootstrap}), flush=True)
             code = broker.wait()

@@ -5,7 +5,6 @@
 
 import base64
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -19,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from millrace.errors import SetupError
 from millrace.local.jars import kafka_jars
+from millrace.local.java import java_command
 from millrace.local.processes import free_ports, kill_group, last_lines, start_process, stop_process
 
 READY_S = 60
@@ -156,10 +156,8 @@ class Broker:
             raise self._failure(last_lines(self.log, since=log_start))
 
     def _java(self) -> list[str]:
-        if shutil.which("java") is None:
-            raise SetupError("no Java on PATH; the local broker needs Java 17 or newer (Debian and Ubuntu: apt-get install openjdk-17-jre-headless)")
         options = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"]
-        return ["java", *options, "-cp", ":".join(map(str, kafka_jars()))]
+        return [java_command(), *options, "-cp", ":".join(map(str, kafka_jars()))]
 
     def _is_ready(self) -> bool:
         """Waits for an answer by this very cluster that names a live broker; False when the process ends first or READY_S passes."""

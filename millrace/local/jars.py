@@ -43,9 +43,10 @@ def spark_jars() -> list[Path]:
 
 def kafka_jars() -> list[Path]:
     """Class path of the local broker, as ``spark_jars``; the Scala library comes from pyspark, because Spark's Maven utilities never resolve it."""
-    scala = sorted((Path(find_spec("pyspark").origin).parent / "jars").glob("scala-library-2.13.*.jar"))
+    pyspark = find_spec("pyspark")
+    scala = sorted(Path(pyspark.origin).parent.glob("jars/scala-library-2.13.*.jar")) if pyspark and pyspark.origin else []
     if not scala:
-        raise SetupError("pyspark is installed without its jars (no scala-library-2.13.*.jar); run `make setup`")
+        raise SetupError("no pyspark with a Scala library among its jars is installed; run `make setup`")
     return _present_jars("kafka") + scala
 
 
