@@ -1,6 +1,6 @@
 """Answers of the API against the oracle, row by row. Enters: looked-up profiles and expected ones; leaves: what differs. The story calls it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -61,6 +61,16 @@ def compare(households: Iterable[str], answers: Iterable[Mapping[str, Any]], exp
             if not is_same(name, wanted, trait.get("value")):
                 differences.append(Difference(household, name, str(wanted), str(trait.get("value"))))
     return Comparison(rows, values, layers, differences)
+
+
+def moved_answers(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> int:
+    """How many households' answers differ between two lookups of the same households at the same head, sketches included (law 2)."""
+    return sum(_bare(one) != _bare(other) for one, other in zip(before, after, strict=True))
+
+
+def _bare(answer: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The person and the values, without what names the layer."""
+    return answer.get("id"), {name: trait.get("value") for name, trait in (answer.get("traits") or {}).items()}
 
 
 def is_found(answer: Mapping[str, Any]) -> bool:

@@ -60,6 +60,7 @@ class Event:
     household: str
     event_time: datetime
     message: str
+    is_order: bool = False
 
 
 def events_of_week(source: duckdb.DuckDBPyConnection, week: int) -> list[Event]:
@@ -67,6 +68,24 @@ def events_of_week(source: duckdb.DuckDBPyConnection, week: int) -> list[Event]:
 
     The package's weeks start on Monday at local midnight (04:00 or 05:00 UTC). A redemption belongs to the last week begun at its time.
     """
-    everything = f"SELECT household, event_time, message FROM (({HOUSEHOLDS}) UNION ALL ({ORDERS}) UNION ALL ({COUPONS})) ORDER BY event_time, kind, id"
+    everything = (
+        f"SELECT household, event_time, message, kind = 1 FROM (({HOUSEHOLDS}) UNION ALL ({ORDERS}) UNION ALL ({COUPONS})) ORDER BY event_time, kind, id"
+    )
     rows = source.execute(everything, {"week": week, "currency": CURRENCY}).fetchall()
-    return [Event(household, event_time.replace(tzinfo=UTC), message) for household, event_time, message in rows]
+    return [Event(household, event_time.replace(tzinfo=UTC), message, is_order) for household, event_time, message, is_order in rows]
+
+
+def count_events(source: duckdb.DuckDBPyConnection, *, weeks: int) -> int:
+    """How many messages the first ``weeks`` weeks hold."""
+    counted = f"""
+        WITH {WEEK_STARTS}
+        SELECT (SELECT count(DISTINCT basket_id) FROM transactions WHERE week <= $weeks)
+             + (SELECT count(*) FROM coupon_redemptions WHERE $weeks >= 1
+                AND NOT EXISTS (FROM week_starts WHERE week > $weeks AND start_at <= redemption_date))
+             + (SELECT count(*) FROM demographics WHERE $weeks >= 1)"""
+    return source.execute(counted, {"weeks": weeks}).fetchall()[0][0]
+
+
+def last_moment(source: duckdb.DuckDBPyConnection, *, weeks: int) -> datetime:
+    """When the last basket of the first ``weeks`` weeks was bought."""
+    return source.execute("SELECT max(transaction_timestamp) FROM transactions WHERE week <= $weeks", {"weeks": weeks}).fetchall()[0][0].replace(tzinfo=UTC)

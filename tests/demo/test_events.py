@@ -1,9 +1,10 @@
 import json
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
 
-from millrace.demo.events import events_of_week
+from millrace.demo.events import count_events, events_of_week, last_moment
 from millrace.demo.source import LAST_WEEK, open_source
 
 
@@ -77,10 +78,19 @@ def test_reading_a_week_again_gives_the_same_messages(source: duckdb.DuckDBPyCon
     assert events_of_week(source, 1) == events_of_week(source, 1)
 
 
+@pytest.mark.parametrize("weeks", [0, 1, 2, 3, 53])
+def test_count_of_the_first_weeks_is_what_they_hold(source: duckdb.DuckDBPyConnection, weeks: int) -> None:
+    assert count_events(source, weeks=weeks) == sum(len(events_of_week(source, week)) for week in range(1, weeks + 1))
+
+
+def test_last_moment_is_that_of_the_last_basket(source: duckdb.DuckDBPyConnection) -> None:
+    assert last_moment(source, weeks=2) == datetime(2017, 1, 9, 4, 15, tzinfo=UTC)
+
+
 @pytest.mark.slow
 def test_whole_year_is_in_time_order_with_unique_message_ids() -> None:
     source = open_source()
     events = [event for week in range(1, LAST_WEEK + 1) for event in events_of_week(source, week)]
 
     assert [event.event_time for event in events] == sorted(event.event_time for event in events)
-    assert len({json.loads(event.message)["messageId"] for event in events}) == len(events) == 155848 + 2102 + 801
+    assert len({json.loads(event.message)["messageId"] for event in events}) == len(events) == 155848 + 2102 + 801 == count_events(source, weeks=53)
