@@ -1,0 +1,71 @@
+# Everything a newcomer needs: Python 3.11 or newer, Java 17 or newer, make and git. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCK := conf/requirements.lock
+INSTALLED := $(VENV)/.installed
+CODE := millrace batch speed serving jobs
+ROOT ?= data
+TENANT ?= default
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup jars doctor demo run test laws-long faults-long bench lint dist lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) jars ## install the locked packages into .venv and fetch the locked jars
+
+$(INSTALLED): $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Millrace needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing): install one, then 'make setup PYTHON=python3.11'" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "'$(PYTHON)' has no venv module: install it (Debian and Ubuntu: apt-get install python3-venv), then 'make setup'" >&2; exit 2; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "installing the packages of $(LOCK) into $(VENV) (a few minutes the first time)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@touch $@
+
+jars: $(INSTALLED) ## fetch the jars of Spark and the broker, check each against conf/jars.lock
+	@$(PY) -m jobs.fetch_jars
+
+doctor: $(INSTALLED) ## say whether this machine can run Millrace, and what mends it
+	@$(PY) -m jobs.doctor
+
+demo: setup ## the whole story on real data
+	@$(PY) -m jobs.demo $(ARGS)
+
+run: setup ## run all parts on this machine until Ctrl-C (ROOT=data TENANT=default)
+	@$(PY) -m jobs.run_local --root $(ROOT) --tenant $(TENANT) $(ARGS)
+
+test: setup ## all tests except the long tiers (ARGS=tests/guards for a part)
+	@$(PY) -m pytest -m "not slow" $(ARGS)
+
+laws-long: setup ## the laws over many more random histories (hours)
+	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws $(ARGS)
+
+faults-long: setup ## every crash point, several seeds (hours)
+	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
+
+bench: setup ## measure, as ratios against a baseline of the same run
+	@$(PY) -m bench $(ARGS)
+
+lint: $(INSTALLED) ## ruff over the tree
+	@$(PY) -m ruff check .
+
+dist: $(INSTALLED) ## what spark-submit needs: dist/millrace.zip (--py-files), dist/jobs and dist/conf
+	@rm -rf dist && mkdir -p dist
+	@git ls-files --cached --others --exclude-standard -- $(CODE) | \
+		$(PY) -c 'import sys, zipfile; archive = zipfile.ZipFile("dist/millrace.zip", "w", zipfile.ZIP_DEFLATED); [archive.write(name) for name in sys.stdin.read().splitlines()]; archive.close()'
+	@cp -R conf dist/conf && mkdir dist/jobs && cp jobs/*.py dist/jobs/
+	@echo "spark-submit --properties-file dist/conf/spark-defaults.conf --py-files dist/millrace.zip dist/jobs/build_batch.py"
+
+lock: $(INSTALLED) ## compile conf/requirements.lock from setup.cfg; pins stay unless ARGS=--upgrade
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m uv pip compile setup.cfg --extra test --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock" -o $(LOCK) $(ARGS)
+
+clean: ## remove what was built or cached by tools; .venv, .cache/jars and data stay
+	@rm -rf dist build .pytest_cache .ruff_cache .hypothesis
+	@find $(CODE) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
