@@ -1,0 +1,29 @@
+"""What the tests share: one Spark session and one real Kafka broker for the whole run, each started by the first test that asks for it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from millrace.local.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def spark() -> "Iterator[SparkSession]":
+    from millrace.session import create_session  # here, so that plain tests load no pyspark
+
+    session = create_session("tests", memory="1g")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
+    """A broker of the run's own. Tests share it: each takes a tenant, and so a topic, of its own."""
+    from millrace.local.broker import Broker
+
+    with Broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
