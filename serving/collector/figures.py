@@ -1,0 +1,34 @@
+"""What the collector counts about itself, for ``/metrics``. Labels come from fixed sets: no path, key or value of a client is ever a label."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from serving.collector.publishing import Readiness
+
+ACKNOWLEDGED = "acknowledged"
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Figures:
+    """One registry a collector, so that several live in one process."""
+
+    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter("collector_requests", "Requests by call and outcome (acknowledged, or the code of the refusal)", ("call", "outcome"), registry=self._registry)
+        self._events = Counter("collector_events", "Events the broker has acknowledged", registry=self._registry)
+        self._seconds = Histogram("collector_acknowledge_seconds", "From the complete body to the acknowledgement of the broker", buckets=SECONDS, registry=self._registry)
+        Gauge("collector_queued_events", "Events waiting for the broker", registry=self._registry).set_function(lambda: readiness().queued)
+        Gauge("collector_queue_limit", "Events that may wait for the broker", registry=self._registry).set_function(lambda: readiness().queue_limit)
+        Gauge("collector_broker_answers", "1 when the broker acknowledged the last metadata request", registry=self._registry).set_function(lambda: readiness().broker_answers)
+
+    def acknowledged(self, call: str, events: int, seconds: float) -> None:
+        self._requests.labels(call, ACKNOWLEDGED).inc()
+        self._events.inc(events)
+        self._seconds.observe(seconds)
+
+    def refused(self, call: str, code: str) -> None:
+        self._requests.labels(call, code).inc()
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)

@@ -1,0 +1,151 @@
+"""From the body of a request to the records of Kafka: decodes, checks every message and splices in what a message lacks. app.py calls it.
+
+A record's value is the client's own text of the message. Missing ``type`` (single calls) and ``messageId``, and the ``sentAt`` and ``context`` of the
+batch, go in at the front of the object; nothing is encoded again. A request with one wrong message is refused whole.
+"""
+
+import uuid
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from millrace.identity import WHITESPACE, owner_node
+from serving.collector.messages import Batch, Context, Message, Traits
+from serving.collector.publishing import Record
+from serving.collector.refusals import MAX_EVENT_BYTES, MAX_EVENTS, MAX_SHARED_BYTES, Refusal, invalid, too_large
+from serving.collector.rules import check_depth, check_keys, check_message, may_repeat_keys, mismatch, too_deep
+
+BATCH = "batch"
+REMEMBERED_OWNERS = 50_000
+
+_batches = msgspec.json.Decoder(Batch)
+_messages = msgspec.json.Decoder(Message)
+_traits = msgspec.json.Decoder(Traits)
+_sent_at = msgspec.json.Decoder(str | None)
+_context = msgspec.json.Decoder(Context | None)
+
+
+class Opened(NamedTuple):
+    """A request whose JSON is well formed and whose messages are not checked yet; its ``write_key`` can be."""
+
+    write_key: str | None
+    message: Message | None
+    """The message of a single call; None for a batch."""
+    texts: list[Raw] | list[bytes]
+    shared: tuple[bytes, bytes]
+    """``"sentAt":…`` and ``"context":…`` of the batch, empty when it has none."""
+    may_repeat_keys: bool
+
+
+def open_request(call: str, body: bytes) -> Opened:
+    """Decodes the outside of a request: ``call`` is the last part of its path, ``batch`` or one of the calls."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise invalid("invalid_utf8", "body", f"found a byte that is not UTF-8 at position {error.start}, allowed UTF-8 throughout; encode the body as UTF-8") from None
+    if call != BATCH:
+        text = body.strip(b" \t\r\n")
+        message = _decoded(_messages, text)
+        return Opened(message.write_key, _typed(message, call), [text], (b"", b""), may_repeat_keys(body, 1))
+    batch = _decoded(_batches, body)
+    if not 0 < len(batch.batch) <= MAX_EVENTS:
+        refuse = too_large if batch.batch else invalid
+        raise refuse("wrong_batch_size", BATCH, f"found {len(batch.batch)} messages, allowed 1 to {MAX_EVENTS}; send batches of that size")
+    return Opened(batch.write_key, None, batch.batch, _shared(batch), may_repeat_keys(body, len(batch.batch)))
+
+
+def _decoded(decoder: msgspec.json.Decoder, text: bytes | Raw):  # noqa: ANN202 - the decoder's own type
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise mismatch(error) from None
+    except RecursionError:
+        raise too_deep() from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid("malformed_json", "body", f"found malformed JSON ({error}), allowed one JSON object; encode it with a JSON library") from None
+
+
+def _typed(message: Message, call: str) -> Message:
+    """The message of a single call; its type may be missing, because the path says it, but must not contradict the path."""
+    if message.type is not UNSET and message.type != call:
+        raise invalid("wrong_type", "type", f"found another type than the path says, allowed {call}; leave type out or post to the path of its type")
+    return message
+
+
+def _shared(batch: Batch) -> tuple[bytes, bytes]:
+    sent_at, context = _shared_text("sentAt", batch.sent_at, _sent_at), _shared_text("context", batch.context, _context)
+    if len(context) > MAX_EVENT_BYTES or len(context) * len(batch.batch) > MAX_SHARED_BYTES:
+        raise too_large("context_too_large", "context", f"found {len(context)} bytes for {len(batch.batch)} messages, allowed {MAX_EVENT_BYTES} bytes and {MAX_SHARED_BYTES} over all messages; send less context or smaller batches")
+    check_depth(context)
+    return sent_at, context
+
+
+def _shared_text(name: str, text: Raw | UnsetType, decoder: msgspec.json.Decoder) -> bytes:
+    if text is UNSET:
+        return b""
+    try:
+        value = _decoded(decoder, text)
+    except Refusal as refusal:
+        raise refusal.within(name) from None
+    return b"" if value is None else f'"{name}":'.encode() + bytes(text)
+
+
+class Intake:
+    """Turns opened requests into records under one tenant's token key. Remembers the keys of recent senders: one person's events come close together."""
+
+    def __init__(self, secret: bytes) -> None:
+        @lru_cache(REMEMBERED_OWNERS)
+        def key_of(type: str, user_id: str | None, anonymous_id: str | None, email: str | None, phone: str | None) -> bytes:
+            node = owner_node(type=type, user_id=user_id, anonymous_id=anonymous_id, email=email, phone=phone, secret=secret)
+            return (node or "").encode()
+
+        self._key_of = key_of
+
+    def records(self, call: str, opened: Opened) -> list[Record]:
+        """Key and value of every message, in order; Refusal when one of them is not sound."""
+        records: list[Record] = []
+        for position, raw in enumerate(opened.texts):
+            try:
+                text = bytes(raw)
+                if len(text) > MAX_EVENT_BYTES:
+                    raise too_large("event_too_large", "body", f"found a message of {len(text)} bytes, allowed {MAX_EVENT_BYTES}; send less in one message")
+                check_depth(text)
+                if opened.may_repeat_keys:
+                    check_keys(text)
+                message = opened.message or _decoded(_messages, text)
+                records.append(self._record(call, message, text, opened.shared))
+            except Refusal as refusal:
+                raise (refusal.within(f"batch[{position}]") if call == BATCH else refusal) from None
+        return records
+
+    def _record(self, call: str, message: Message, text: bytes, shared: tuple[bytes, bytes]) -> Record:
+        front = b""
+        if message.type is UNSET and call != BATCH:
+            message.type = call
+            front = b'"type":"%s",' % call.encode()
+        check_message(message)
+        if message.message_id is UNSET:
+            front += b'"messageId":"%s",' % str(uuid.uuid4()).encode()
+        sent_at, context = shared
+        if sent_at and message.sent_at is UNSET:
+            front += sent_at + b","
+        if context and message.context is UNSET:
+            front += context + b","
+        email, phone = (None, None) if (message.user_id or "").strip(WHITESPACE) else _contact(message)
+        key = self._key_of(message.type, message.user_id, message.anonymous_id, email, phone)
+        return key, b"{" + front + text[1:] if front else text
+
+
+def _contact(message: Message) -> tuple[str | None, str | None]:
+    """E-mail and phone of a message: from the traits of an identify call, else from the traits in its context."""
+    found = [message.traits] if message.type == "identify" and message.traits else []
+    if message.context and message.context.traits is not UNSET:
+        try:
+            found.append(_traits.decode(message.context.traits))
+        except msgspec.ValidationError:
+            pass  # traits that are no object identify nobody
+    emails = [traits.email for traits in found if isinstance(traits.email, str)]
+    phones = [traits.phone for traits in found if isinstance(traits.phone, str)]
+    return next(iter(emails), None), next(iter(phones), None)

@@ -1,0 +1,50 @@
+"""Runs the collector in this process until SIGTERM or SIGINT: jobs/collect_events.py calls it.
+
+At the signal it stops accepting connections, answers the requests it has, flushes the producer and returns.
+"""
+
+import logging
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from millrace.errors import ConfigurationError, SetupError
+from millrace.keys import TenantKeys
+from serving.collector.app import build_app
+from serving.collector.kafka_publisher import KafkaPublisher
+
+logger = logging.getLogger(__name__)
+
+DELIVERY_TIMEOUT_S = 10.0
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+
+
+def serve_collector(listen: str, keys: TenantKeys, publisher: KafkaPublisher, *, announce: Callable[[str], None]) -> None:
+    """Serves on ``HOST:PORT`` (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
+    listener = _listening(listen)
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        build_app(publisher, keys, on_start=lambda: announce(url)),
+        loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=int(DELIVERY_TIMEOUT_S) + 5, backlog=BACKLOG,
+    )  # fmt: skip
+    # uvicorn drains at these signals and then sends them to itself again, for whoever listened before: without this the process would die of them.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listener])
+    logger.info("collector_drained url=%s", url)
+
+
+def _listening(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 65536):
+        raise ConfigurationError(f"found --listen {listen!r}, allowed HOST:PORT; write for example 127.0.0.1:8080, or port 0 for any free one")
+    host = host.strip("[]")
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
+    except OSError as error:
+        raise SetupError(f"cannot listen on {listen} ({error.strerror}); stop what holds the port, or choose another with --listen") from None
