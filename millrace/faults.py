@@ -11,6 +11,13 @@ from millrace.errors import ConfigurationError
 CRASH_POINTS = (
     "collector.accepted",  # the request is valid, nothing of it has been given to the producer
     "collector.acknowledged",  # the broker has all its events, the client has no answer yet
+    "speed.epoch_started",  # offsets are in Spark's write-ahead log, nothing of the epoch is written
+    "speed.appended.log/events",
+    "speed.appended.log/rejected",
+    "speed.appended.speed/person",
+    "speed.appended.speed/edges",
+    "speed.increments_written",  # all tables have the epoch, the ledger does not
+    "speed.ledger_written",  # the epoch exists, Spark has not committed the batch
 )
 
 VARIABLE = "MILLRACE_CRASH_AT"

@@ -31,3 +31,15 @@ def ensure_topic(bootstrap: str, tenant: str, *, partitions: int = 2, replicatio
             f"no Kafka broker answered at {bootstrap} within {wait_s:g} s ({type(error).__name__}); start one with `python -m jobs.run_broker` or check the address"
         ) from error
     return topic
+
+
+def partition_count(bootstrap: str, topic: str) -> int:
+    """Number of partitions of a topic that exists."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+    try:
+        (described,) = admin.describe_topics([topic])
+        return len(described["partitions"])
+    except KafkaError as error:
+        raise BrokerUnavailable(f"the Kafka broker at {bootstrap} did not describe topic {topic} ({type(error).__name__}); check that it runs") from error
+    finally:
+        admin.close()

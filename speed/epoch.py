@@ -1,0 +1,163 @@
+"""One epoch of the stream: records in, rows of the log, increments and edges out, the ledger last. The streaming query calls it for each micro-batch.
+
+Everything before the ledger row is invisible to readers; every commit carries (app id, epoch), so an epoch that runs again writes nothing twice.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from millrace.columns.events import standardize_records
+from millrace.columns.fold import fold_events, value_paths
+from millrace.columns.identity import edges_of
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.errors import CoverageError
+from millrace.faults import crash_point
+from millrace.ledger import DEFAULT_SHARD, Ledger
+from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from speed.recovery import Generation
+from speed.seen import SeenIndex
+
+log = logging.getLogger(__name__)
+_FOLDED = ["node", "identifiers", "event_time", "received_at", "epoch", "partition", "offset", "source", "type", "name", "message"]
+SMALL_EPOCH = 20_000
+"""Rows up to which one task folds an epoch: a shuffle would cost more than it saves."""
+
+
+@dataclass
+class EpochWriter:
+    """What one stream needs to process epochs: where to write, under which generation and definitions, and where the ledger stands."""
+
+    tables: TenantTables
+    definitions: Definitions
+    secret: bytes
+    generation: Generation
+    checkpoint: Path
+    seen: SeenIndex
+    ledger: Ledger
+    after_epoch: Callable[[int], None] = lambda epoch: None
+    head: int = field(init=False)
+    ends: dict[tuple[str, int], int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.head = self.ledger.head
+        self.ends = {(topic, partition): end for topic, ends in self.ledger.offsets().items() for partition, end in ends.items()}
+        self.paths = value_paths(self.definitions.states)
+
+    def process(self, records: DataFrame, batch_id: int) -> None:
+        """Writes the epoch of a micro-batch; does nothing when the ledger has it. CoverageError when the offsets do not continue the ledger's."""
+        epoch = self.generation.epoch_base + batch_id + 1
+        ranges = self._ranges(batch_id)
+        if epoch <= self.head:
+            self._check_replay(epoch, ranges)
+            return
+        crash_point("speed.epoch_started")
+        rows = standardize_records(records, paths=self.paths, secret=self.secret).toArrow().sort_by([("partition", "ascending"), ("offset", "ascending")])
+        rows = rows.append_column("epoch", pa.array(np.full(len(rows), epoch), pa.int64())).append_column("shard", pa.array([DEFAULT_SHARD] * len(rows), pa.string()))
+        accepted = rows.filter(pc.is_null(rows["reason"]))
+        rejected = rows.filter(pc.is_valid(rows["reason"]))
+        is_duplicate = self.seen.mark(accepted["dedup_key"].combine_chunks(), epoch)
+        self._write_tables(records, epoch, accepted=accepted.append_column("is_duplicate", pa.array(is_duplicate)), rejected=rejected)
+        crash_point("speed.increments_written")
+        self._write_ledger(epoch, ranges, accepted=accepted.filter(pa.array(~is_duplicate)), duplicate=accepted.filter(pa.array(is_duplicate)), rejected=rejected)
+        crash_point("speed.ledger_written")
+        if len(rows):
+            self.seen.rotate(pc.max(rows["received_at"]).as_py())
+        self.after_epoch(epoch)
+
+    def _write_tables(self, records: DataFrame, epoch: int, *, accepted: pa.Table, rejected: pa.Table) -> None:
+        """Log rows, increments of every view and edges, side by side; returns when all are committed."""
+        counted = accepted.filter(pc.invert(accepted["is_duplicate"])).select(_FOLDED)
+        events = records.sparkSession.createDataFrame(counted)
+        if len(counted) <= SMALL_EPOCH:
+            events = events.coalesce(1)
+        jobs: dict[Table, Callable[[], pa.Table]] = {
+            EVENTS: lambda: accepted,
+            REJECTED: lambda: _rejected_rows(rejected),
+            SPEED_EDGES_TABLE: lambda: _increment(edges_of(events), epoch, counted),
+        }
+        for name, view in self.definitions.views.items():
+            table = speed_view(name, view)
+            jobs[table] = lambda view=view, table=table: _increment(fold_events(events, view.states), epoch, counted, schema=table.schema)
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            futures = {table: pool.submit(self._append, table, make, epoch) for table, make in jobs.items()}
+        for future in futures.values():
+            future.result()
+
+    def _append(self, table: Table, make: Callable[[], pa.Table], epoch: int) -> None:
+        self.tables.append(table, make(), app_id=self.generation.app_id(table), epoch=epoch)
+        crash_point(f"speed.appended.{table.name}")
+
+    def _write_ledger(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]], **parts: pa.Table) -> None:
+        counts = {name: _by_partition(part) for name, part in parts.items()}
+        times = [pc.max(part["received_at"]).as_py() for part in parts.values() if len(part)]
+        rows = [
+            {
+                "shard": DEFAULT_SHARD, "epoch": epoch, "topic": topic, "partition": partition, "start_offset": start, "end_offset": end,
+                **{name: counts[name].get((topic, partition), 0) for name in parts},
+                "definitions_hash": self.definitions.hash, "received_until": max(times, default=None), "committed_at": datetime.now(UTC),
+            }
+            for (topic, partition), (start, end) in sorted(ranges.items())
+        ]  # fmt: skip
+        self.tables.append(LEDGER, pa.Table.from_pylist(rows, schema=LOG_LEDGER), app_id=self.generation.app_id(LEDGER), epoch=epoch)
+        self.head = epoch
+        self.ends.update({key: end for key, (_, end) in ranges.items()})
+
+    def _ranges(self, batch_id: int) -> dict[tuple[str, int], tuple[int, int]]:
+        """Offsets [start, end) of each partition in the micro-batch, from Spark's write-ahead offsets; they must continue the ledger's."""
+        ends = read_offsets(self.checkpoint, batch_id)
+        before = read_offsets(self.checkpoint, batch_id - 1) if batch_id else {}
+        ranges = {key: (before.get(key, self.ends.get(key, 0)), end) for key, end in ends.items()}
+        if self.generation.epoch_base + batch_id + 1 > self.head:
+            for key, (start, _) in ranges.items():
+                if key in self.ends and self.ends[key] != start:
+                    raise CoverageError(
+                        f"batch {batch_id} begins at offset {start} of {key[0]}/{key[1]} but the ledger ends at {self.ends[key]}; the checkpoint at "
+                        f"{self.checkpoint} does not belong to these tables: move it away, the stream then continues from the ledger"
+                    )
+        return ranges
+
+    def _check_replay(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]]) -> None:
+        known = self.ledger.offsets(epoch) if epoch <= self.ledger.head else {}
+        for (topic, partition), (_, end) in ranges.items():
+            if known and known.get(topic, {}).get(partition) != end:
+                raise CoverageError(
+                    f"epoch {epoch} ends at offset {known.get(topic, {}).get(partition)} of {topic}/{partition} in the ledger but at {end} in the checkpoint at "
+                    f"{self.checkpoint}; the checkpoint does not belong to these tables: move it away, the stream then continues from the ledger"
+                )
+        log.info("epoch replayed epoch=%d written=False", epoch)
+
+
+def read_offsets(checkpoint: Path, batch_id: int) -> dict[tuple[str, int], int]:
+    """End offsets of a micro-batch from Spark's offset log (a version line, a metadata line, then one JSON line a source)."""
+    lines = (checkpoint / "offsets" / str(batch_id)).read_text(encoding="utf-8").splitlines()
+    return {(topic, int(partition)): end for topic, ends in json.loads(lines[2]).items() for partition, end in ends.items()}
+
+
+def _increment(frame: DataFrame, epoch: int, counted: pa.Table, *, schema: pa.Schema | None = None) -> pa.Table:
+    if not len(counted):
+        return pa.table({"epoch": pa.array([], pa.int64())})
+    return frame.select(F.lit(epoch).cast("bigint").alias("epoch"), "*").toArrow()
+
+
+def _rejected_rows(rejected: pa.Table) -> pa.Table:
+    raw = rejected["raw"].to_pylist()
+    digests = pa.array([hashlib.sha256(value or b"").hexdigest() for value in raw], pa.string())
+    return rejected.drop_columns(["payload"]).append_column("digest", digests).append_column("payload", pa.array(raw, pa.binary()))
+
+
+def _by_partition(rows: pa.Table) -> dict[tuple[str, int], int]:
+    counts = rows.group_by(["topic", "partition"]).aggregate([([], "count_all")])
+    return {(row["topic"], row["partition"]): row["count_all"] for row in counts.to_pylist()}

@@ -1,0 +1,48 @@
+"""Keeps the speed tables small: the owner process trims epochs no kept batch version needs and folds small files together, between epochs."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from deltalake import DeltaTable
+
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.ledger import NOTHING
+from millrace.manifest import oldest_kept_cut, read_manifests
+from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, speed_view
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Housekeeper:
+    """Every ``every`` epochs: trims speed epochs ≤ the oldest kept cut, compacts tables with more than ``max_files`` files, drops unread files."""
+
+    tables: TenantTables
+    definitions: Definitions
+    keep_versions: int = 5
+    every: int = 200
+    max_files: int = 300
+    keep_hours: int = 24
+    trimmed_to: int = field(default=NOTHING, init=False)
+
+    def after_epoch(self, epoch: int) -> None:
+        if epoch % self.every == 0:
+            self.run()
+
+    def run(self) -> None:
+        """One round; safe at any time between epochs, because it is the only writer of these tables."""
+        started = time.monotonic()
+        views = [speed_view(name, view) for name, view in self.definitions.views.items()]
+        cut = oldest_kept_cut(read_manifests(self.tables), self.keep_versions)
+        if cut > self.trimmed_to:
+            for table in (*views, SPEED_EDGES_TABLE):
+                DeltaTable(self.tables.path(table)).delete(f"epoch <= {cut}")
+            self.trimmed_to = cut
+        for table in (EVENTS, REJECTED, LEDGER, *views, SPEED_EDGES_TABLE):
+            found = DeltaTable(self.tables.path(table))
+            if len(found.file_uris()) > self.max_files:
+                found.optimize.compact()
+                found.vacuum(retention_hours=self.keep_hours, dry_run=False, enforce_retention_duration=False)
+        log.info("housekeeping done trimmed_to=%d seconds=%.2f", self.trimmed_to, time.monotonic() - started)

@@ -1,0 +1,112 @@
+"""Where a stream starts: fits the checkpoint to the ledger before the first epoch, so that a crash, a lost checkpoint or new definitions neither lose nor double a row.
+
+The ledger is the truth. Beside Spark's checkpoint lies ``millrace.json``: the generation (part of the app id of every commit) and the epoch that precedes batch 0.
+"""
+
+import json
+import logging
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.errors import CoverageError
+from millrace.ledger import DEFAULT_SHARD, Ledger, read_ledger
+from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One life of a checkpoint under one set of definitions. Batch ``n`` of the query is epoch ``epoch_base + n + 1``."""
+
+    generation: str
+    epoch_base: int
+    definitions_hash: str
+    announces: int | None = None
+    """Epoch without records that tells the definitions to readers before the first event under them; None when there was nothing before."""
+
+    def app_id(self, table: Table) -> str:
+        return f"{self.generation}/{table.name}"
+
+
+def speed_tables(definitions: Definitions) -> list[Table]:
+    """Tables of the speed job in the order an epoch writes them; the ledger, which makes the epoch exist, is not among them."""
+    return [EVENTS, REJECTED, *(speed_view(name, view) for name, view in definitions.views.items()), SPEED_EDGES_TABLE]
+
+
+def begin_generation(tables: TenantTables, checkpoint: Path, definitions: Definitions) -> tuple[Generation, Ledger]:
+    """The generation to run under, with tables made and orphans of a lost or superseded epoch removed. CoverageError when ledger and checkpoint cannot be fitted."""
+    for table in (*speed_tables(definitions), LEDGER):
+        tables.create(table)
+    ledger = read_ledger(tables)
+    known = _read(checkpoint)
+    if known is None and (checkpoint / "offsets").exists():
+        raise CoverageError(f"{checkpoint} has Spark's offsets but no millrace.json; move the whole directory away, the stream then continues from the ledger")
+    if known is None or known.definitions_hash != definitions.hash:
+        known = _renew(tables, checkpoint, definitions, ledger=ledger, known=known)
+    if known.announces is not None and ledger.head < known.announces:
+        _announce(tables, known, ledger)
+        ledger = read_ledger(tables)
+    return known, ledger
+
+
+def starting_offsets(ledger: Ledger, topic: str, partitions: int) -> str:
+    """Where a query without offsets of its own begins: at the ledger's ends; partitions the ledger has never seen from their beginning (-2)."""
+    ends = ledger.offsets().get(topic, {})
+    if not ends:
+        return "earliest"
+    return json.dumps({topic: {str(partition): ends.get(partition, -2) for partition in range(partitions)}})
+
+
+def _renew(tables: TenantTables, checkpoint: Path, definitions: Definitions, *, ledger: Ledger, known: Generation | None) -> Generation:
+    base = ledger.head if known is None else known.epoch_base
+    last = set(ledger.rows.filter(pa.compute.field("epoch") == ledger.head)["definitions_hash"].to_pylist())
+    announces = ledger.head + 1 if last and last != {definitions.hash} else None
+    for table in speed_tables(definitions):
+        removed = DeltaTable(tables.path(table)).delete(f"epoch > {ledger.head}")
+        if removed.get("num_deleted_rows"):
+            log.warning("orphans removed table=%s rows=%s head=%d", table.name, removed["num_deleted_rows"], ledger.head)
+    renewed = Generation(uuid.uuid4().hex, base + (1 if announces else 0), definitions.hash, announces)
+    _write(checkpoint, renewed)
+    log.info("generation begun definitions=%s epoch_base=%d lost_checkpoint=%s", definitions.hash, renewed.epoch_base, known is None and ledger.head > 0)
+    return renewed
+
+
+def _announce(tables: TenantTables, generation: Generation, ledger: Ledger) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "shard": DEFAULT_SHARD, "epoch": generation.announces, "topic": topic, "partition": partition, "start_offset": end, "end_offset": end,
+            "accepted": 0, "rejected": 0, "duplicate": 0, "definitions_hash": generation.definitions_hash, "received_until": None, "committed_at": now,
+        }
+        for topic, ends in ledger.offsets().items()
+        for partition, end in sorted(ends.items())
+    ]  # fmt: skip
+    tables.append(LEDGER, pa.Table.from_pylist(rows, schema=LOG_LEDGER), app_id=generation.app_id(LEDGER), epoch=generation.announces or 0)
+
+
+def _read(checkpoint: Path) -> Generation | None:
+    try:
+        return Generation(**json.loads((checkpoint / "millrace.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise CoverageError(f"{checkpoint}/millrace.json is not readable ({error}); move the whole directory away, the stream then continues from the ledger") from None
+
+
+def _write(checkpoint: Path, generation: Generation) -> None:
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    draft = checkpoint / ".millrace.json.new"
+    with open(draft, "w", encoding="utf-8") as file:
+        json.dump(asdict(generation), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, checkpoint / "millrace.json")

@@ -1,0 +1,56 @@
+"""The streaming query of a tenant: Kafka to epochs. ``jobs/stream_events.py`` starts it; tests run it with ``available_now``."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.keys import read_keys
+from millrace.topics import ensure_topic, partition_count
+from speed.epoch import EpochWriter
+from speed.housekeeping import Housekeeper
+from speed.recovery import begin_generation, starting_offsets
+from speed.seen import SeenIndex
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream runs: records an epoch takes at most, batch versions whose speed epochs are kept, whether to stop when the topic is read."""
+
+    max_records: int = 100_000
+    keep_versions: int = 5
+    available_now: bool = False
+
+
+def start_stream(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, kafka: str, settings: StreamSettings) -> StreamingQuery:
+    """Starts the query where the ledger ends. The caller holds the ``speed`` lease. Errors: BrokerUnavailable, CoverageError."""
+    topic = ensure_topic(kafka, tables.tenant)
+    checkpoint = Path(tables.path("checkpoints/stream"))
+    generation, ledger = begin_generation(tables, checkpoint, definitions)
+    seen = SeenIndex(checkpoint / "seen")
+    if not seen.covers(ledger.head, generation.generation):
+        seen.rebuild(tables, ledger.head, generation.generation)
+    housekeeper = Housekeeper(tables, definitions, keep_versions=settings.keep_versions)
+    writer = EpochWriter(
+        tables=tables, definitions=definitions, secret=read_keys(tables.root, tables.tenant).token_secret,
+        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, after_epoch=housekeeper.after_epoch,
+    )  # fmt: skip
+    records = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", kafka)
+        .option("subscribe", topic)
+        .option("startingOffsets", starting_offsets(ledger, topic, partition_count(kafka, topic)))
+        .option("maxOffsetsPerTrigger", settings.max_records)
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .load()
+    )
+    stream = records.writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
+    log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
+    return (stream.trigger(availableNow=True) if settings.available_now else stream.trigger(processingTime="0 seconds")).start()
