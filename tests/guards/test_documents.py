@@ -1,0 +1,71 @@
+"""What README.md and docs/ tell a reader to type exists, links lead somewhere, and nothing in the tree is tied to one machine."""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+DOCUMENTS = [TREE / "README.md", *sorted((TREE / "docs").rglob("*.md"))]
+# Paths of somebody's machine, hosts of package registries, words of the work's own bookkeeping.
+TIED = re.compile(
+    r"(?<![\w.$}])/(?:work|root|home)/\w|\brepo1?\.maven|\bpypi\.org|pythonhosted|registry\.npmjs|\b[Ii]ssue #\d", re.MULTILINE
+)  # fmt: skip
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(TREE)))
+
+
+def commands(text: str) -> list[str]:
+    """Lines of the shell blocks of a document, and inline code that starts like a command."""
+    blocks = re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")] + re.findall(r"`((?:make|python -m) [^`]+)`", text)
+
+
+@cache
+def help_of(job: str) -> str:
+    return subprocess.run([sys.executable, "-m", job, "--help"], capture_output=True, text=True, check=True, cwd=TREE).stdout
+
+
+def wrong_in(command: str) -> list[str]:
+    """What a command names that does not exist: make targets, modules, options of jobs."""
+    makefile = (TREE / "Makefile").read_text(encoding="utf-8")
+    wrong = [target for target in re.findall(r"(?:^|&& )make ([a-z][\w-]*)", command) if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
+    for module, rest in re.findall(r"python -m ((?:jobs|bench)\.\w+)([^|&;>]*)", command):
+        if not (TREE / module.replace(".", "/")).with_suffix(".py").is_file():
+            wrong.append(module)
+        elif module.startswith("jobs."):
+            wrong += [f"{module} {option}" for option in re.findall(r"(?<=\s)--[a-z-]+", rest) if option not in help_of(module)]
+    return wrong
+
+
+@each_document
+def test_commands_of_a_document_exist(document: Path) -> None:
+    assert [f"{command}: {wrong_in(command)}" for command in commands(document.read_text(encoding="utf-8")) if wrong_in(command)] == []
+
+
+@each_document
+def test_links_of_a_document_lead_to_files(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_the_guard_sees_commands_that_do_not_exist() -> None:
+    text = "```sh\n$ make nothing\npython -m jobs.doctor --nothing \\\n  --more\n```\nand `python -m jobs.nothing`"
+    assert [wrong_in(command) for command in commands(text)] == [["nothing"], ["jobs.doctor --nothing", "jobs.doctor --more"], ["jobs.nothing"]]
+
+
+def test_nothing_in_the_tree_is_tied_to_one_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True, cwd=TREE).stdout.split("\0")
+    texts = [TREE / name for name in tracked if name and Path(name).suffix not in {".lock", ".png", ".parquet", ".woff2"} and (TREE / name).is_file()]
+    found = {path.relative_to(TREE): TIED.search(path.read_text(encoding="utf-8", errors="replace")) for path in texts if path != Path(__file__)}
+    assert {str(path): match[0] for path, match in found.items() if match} == {}
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    makefile = (TREE / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert phony and [target for target in phony[1].split() if not re.search(rf"^{target}:.* ## \w", makefile, re.MULTILINE)] == []
