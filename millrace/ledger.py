@@ -60,13 +60,16 @@ def read_ledger(tables: TenantTables, *, shard: str = DEFAULT_SHARD, head: int |
     return Ledger(rows)
 
 
-def check_coverage(rows: pa.Table) -> None:
-    """Raises CoverageError unless epochs run 1, 2, 3 … and every partition's offsets join without gap or overlap."""
+def check_coverage(rows: pa.Table, *, after: int = NOTHING, ends: dict[tuple[str, int], int] | None = None) -> dict[tuple[str, int], int]:
+    """End offset of each (topic, partition) after the rows; CoverageError unless epochs run without a hole and every partition's offsets join.
+
+    A reader that follows the ledger gives the epoch it has seen last and the ``ends`` there; without them the rows begin at epoch 1.
+    """
     epochs = rows["epoch"].unique().to_pylist()
-    for expected, found in enumerate(epochs, start=1):
+    for expected, found in enumerate(epochs, start=after + 1):
         if expected != found:
             raise CoverageError(f"the ledger has no epoch {expected} but has epoch {found}; restore log/ledger, answers stop at epoch {expected - 1}")
-    ends: dict[tuple[str, int], int] = {}
+    ends = dict(ends or {})
     columns = (rows[name].to_pylist() for name in ("epoch", "topic", "partition", "start_offset", "end_offset"))
     for epoch, topic, partition, start, end in zip(*columns, strict=True):
         before = ends.get((topic, partition))
@@ -75,3 +78,4 @@ def check_coverage(rows: pa.Table) -> None:
                 f"epoch {epoch} covers {topic}/{partition} from offset {start} to {end} but the epoch before it ended at {before}; the ledger is damaged"
             )
         ends[topic, partition] = end
+    return ends
