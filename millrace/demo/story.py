@@ -80,7 +80,7 @@ class Story:
 
     def _send_live(self, weeks: range) -> None:
         total = count_events(self._source, weeks=weeks[-1]) - count_events(self._source, weeks=weeks[0] - 1)
-        with self._narration.stage(f"{_weeks(weeks)} arrive, answers are watched", total=total) as (stage, bar), self._sender(bar.advance) as sender:
+        with self._narration.stage(f"watch answers while {_weeks(weeks)} come in", total=total) as (stage, bar), self._sender(bar.advance) as sender:
             for week in weeks:
                 for portion in portions(events_of_week(self._source, week), PROBES_A_WEEK):
                     self._send_and_watch(sender, portion)
