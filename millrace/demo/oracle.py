@@ -34,7 +34,8 @@ WITH orders AS (
 ), used AS (
   SELECT household_id, count(*) AS coupons_used FROM coupons GROUP BY household_id
 )
-SELECT household_id::VARCHAR AS household, coalesce(orders_count, 0) AS orders_count, revenue_total, spend_30d, spend_90d,
+SELECT household_id::VARCHAR AS household, coalesce(orders_count, 0) AS orders_count, coalesce(revenue_total, 0) AS revenue_total,
+  coalesce(spend_30d, 0) AS spend_30d, coalesce(spend_90d, 0) AS spend_90d,
   coalesce(orders_30d, 0) AS orders_30d, largest_basket, smallest_basket, first_order_at, last_order_at, last_store, coalesce(stores, 0) AS stores,
   coalesce(coupons_used, 0) AS coupons_used, events_24h, last_seen_at, age, income, home_ownership, household_size
 FROM seen LEFT JOIN bought USING (household_id) LEFT JOIN used USING (household_id) LEFT JOIN said USING (household_id)
@@ -45,13 +46,13 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True)
 class Expected:
-    """The traits of one household; None where there is nothing to add up or to show, 0 where nothing is counted. Times are aware (UTC), money is exact."""
+    """The traits of one household; None where there is nothing to show, 0 where nothing is counted or added up. Times are aware (UTC), money is exact."""
 
     household: str
     orders_count: int
-    revenue_total: Decimal | None
-    spend_30d: Decimal | None
-    spend_90d: Decimal | None
+    revenue_total: Decimal
+    spend_30d: Decimal
+    spend_90d: Decimal
     orders_30d: int
     largest_basket: Decimal | None
     smallest_basket: Decimal | None
@@ -70,7 +71,7 @@ class Expected:
     @property
     def average_basket(self) -> Decimal | None:
         """Mean revenue of a basket at nine decimals, half away from zero."""
-        if self.revenue_total is None:
+        if not self.orders_count:
             return None
         with localcontext(prec=60):
             return (self.revenue_total / self.orders_count).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)

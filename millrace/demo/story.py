@@ -159,7 +159,7 @@ class Story:
         weeks = self._progress.weeks_sent
         as_of = last_moment(self._source, weeks=weeks)
         known = expected_profiles(self._source, weeks=weeks, as_of=as_of).values()
-        buyers = sorted((one for one in known if one.age and one.revenue_total), key=lambda one: (-(one.revenue_total or 0), one.household))
+        buyers = sorted((one for one in known if one.age), key=lambda one: (-one.revenue_total, one.household))
         for buyer in buyers[:2]:
             answer = self._api.profile(buyer.household, as_of=as_of) or {}
             values = {name: trait.get("value") for name, trait in answer.get("traits", {}).items() if trait.get("value") is not None}

@@ -17,6 +17,8 @@ from millrace.local.processes import last_lines, start_process, stop_process
 
 START_S = 300.0
 STOP_S = 60.0
+BATCH_EVERY = "24h"
+"""No batch but those the story asks for."""
 LOG = "run_local.log"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,8 +40,8 @@ class LocalSystem:
 
     def __init__(self, root: Path, *, command: tuple[str, ...] = (sys.executable, "-m", "jobs.run_local")) -> None:
         self.log = root / LOG
-        free = [f"--{name}=127.0.0.1:0" for name in ("collector", "api", "kafka")]
-        self._argv = [*command, "--root", str(root), *free]
+        free = [f"--{name}=127.0.0.1:0" for name in ("collector", "api")]
+        self._argv = [*command, "--root", str(root), *free, "--batch-every", BATCH_EVERY]
         self.memory = MemoryWatch()
 
     def start(self) -> None:

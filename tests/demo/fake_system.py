@@ -79,8 +79,8 @@ def time(message: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(message["timestamp"])
 
 
-def money(amounts: list[Decimal]) -> str | None:
-    return str(sum(amounts)) if amounts else None
+def money(amounts: list[Decimal]) -> str:
+    return str(sum(amounts))
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -10,7 +10,7 @@ from millrace.demo.oracle import Expected, trait_names
 
 AT = datetime(2017, 1, 9, 4, 15, tzinfo=UTC)
 EXPECTED = Expected(
-    "1", orders_count=2, revenue_total=Decimal("27.30"), spend_30d=Decimal("25"), spend_90d=None, orders_30d=1, largest_basket=Decimal("25"),
+    "1", orders_count=2, revenue_total=Decimal("27.30"), spend_30d=Decimal("25"), spend_90d=Decimal(0), orders_30d=1, largest_basket=Decimal("25"),
     smallest_basket=Decimal("2.30"), first_order_at=AT, last_order_at=AT, last_store="31", stores=2, coupons_used=0, events_24h=0, last_seen_at=AT,
     age="65+", income=None, home_ownership=None, household_size=None,
 )  # fmt: skip
@@ -18,7 +18,7 @@ EXPECTED = Expected(
 
 def answer(**changed: Any) -> dict[str, Any]:
     values = dict.fromkeys(trait_names()) | {
-        "orders_count": 2, "revenue_total": "27.3", "spend_30d": "25", "largest_basket": "25", "smallest_basket": "2.3", "average_basket": "13.65",
+        "orders_count": 2, "revenue_total": "27.3", "spend_30d": "25", "spend_90d": "0", "largest_basket": "25", "smallest_basket": "2.3", "average_basket": "13.65",
         "first_order_at": "2017-01-09T04:15:00Z", "last_order_at": "2017-01-09T04:15:00Z", "last_seen_at": "2017-01-09T04:15:00Z",
         "stores": 2, "products_90d": 0, "orders_30d": 1, "events_24h": 0, "last_store": "31", "coupons_used": 0, "age": "65+",
     }  # fmt: skip
@@ -45,6 +45,8 @@ def test_equal_answers_have_no_differences() -> None:
         ("last_order_at", "2017-01-09T04:15:00"),
         ("spend_90d", "25"),
         ("coupons_used", 1),
+        ("income", "35-49K"),
+        ("spend_90d", None),
         ("age", "35-44"),
     ],
 )

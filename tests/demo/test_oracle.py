@@ -57,10 +57,10 @@ def test_window_on_the_hour_keeps_its_length() -> None:
     assert window_bounds(at, 24 * HOUR, tile=HOUR) == (datetime(2017, 1, 8, 4, tzinfo=UTC), at)
 
 
-def test_spend_of_an_empty_window_is_none(source: duckdb.DuckDBPyConnection) -> None:
+def test_spend_of_an_empty_window_is_zero(source: duckdb.DuckDBPyConnection) -> None:
     two = expected_profiles(source, weeks=3, as_of=AS_OF)["2"]
 
-    assert (two.spend_30d, two.orders_30d, two.spend_90d) == (None, 0, Decimal("2.50"))
+    assert (two.spend_30d, two.orders_30d, two.spend_90d) == (0, 0, Decimal("2.50"))
 
 
 def test_last_seen_is_the_latest_event_of_any_kind(source: duckdb.DuckDBPyConnection) -> None:
@@ -73,7 +73,7 @@ def test_last_seen_is_the_latest_event_of_any_kind(source: duckdb.DuckDBPyConnec
 def test_household_with_demographics_only_is_known_without_orders(source: duckdb.DuckDBPyConnection) -> None:
     nine = expected_profiles(source, weeks=1, as_of=AS_OF)["9"]
 
-    assert (nine.age, nine.home_ownership, nine.orders_count, nine.average_basket) == ("25-34", None, 0, None)
+    assert (nine.age, nine.home_ownership, nine.orders_count, nine.revenue_total, nine.average_basket) == ("25-34", None, 0, 0, None)
 
 
 def test_household_whose_first_basket_is_still_to_come_is_not_known(source: duckdb.DuckDBPyConnection) -> None:
