@@ -8,7 +8,6 @@ import secrets
 import socket
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from millrace.errors import SetupError
 from millrace.local.jars import kafka_jars
 from millrace.local.java import java_command
-from millrace.local.processes import free_ports, kill_group, last_lines, start_process, stop_process
+from millrace.local.processes import free_ports, kill_group, last_lines, split_address, start_process, stop_process
 
 READY_S = 60
 STOP_S = 20
@@ -160,19 +159,12 @@ class Broker:
         return [java_command(), *options, "-cp", ":".join(map(str, kafka_jars()))]
 
     def _is_ready(self) -> bool:
-        """Waits for an answer by this very cluster that names a live broker; False when the process ends first or READY_S passes."""
+        """Waits until this very cluster answers with a live broker; False when the process ends first or READY_S passes."""
         meta = (self.folder / "data" / "meta.properties").read_text(encoding="utf-8").splitlines()
         until = time.monotonic() + READY_S
         while time.monotonic() < until and self.pid is not None:
-            with suppress(OSError, KafkaError, IndexError):
-                socket.create_connection((self.host, self.port), timeout=1).close()
-                admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=5000)
-                try:
-                    cluster = admin.describe_cluster()
-                    if f"cluster.id={cluster['cluster_id']}" in meta and not cluster["brokers"][0]["is_fenced"]:
-                        return True
-                finally:
-                    admin.close()
+            if f"cluster.id={cluster_at(self.bootstrap)}" in meta:
+                return True
             time.sleep(0.05)
         return False
 
@@ -183,6 +175,22 @@ class Broker:
         elif "Failed to acquire lock" in said:
             fix = f"another broker already uses {self.folder}: stop it, or give another root"
         return kind(f"the Kafka broker did not start at {self.bootstrap}; {fix}\nthe end of {self.log}:\n{said}")
+
+
+def cluster_at(bootstrap: str) -> str | None:
+    """Id of the cluster that answers a metadata request at this address with a live broker; None while there is none."""
+    host, port = split_address(bootstrap)
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+        try:
+            cluster = admin.describe_cluster()
+        finally:
+            admin.close()
+    except (OSError, KafkaError):
+        return None
+    alive = [broker for broker in cluster["brokers"] if not broker["is_fenced"]]
+    return cluster["cluster_id"] if alive else None
 
 
 class _PortTaken(SetupError):

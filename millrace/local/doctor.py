@@ -19,7 +19,7 @@ from millrace.local.jars import PROJECT, kafka_jars, read_lock, spark_jars
 from millrace.local.java import java_command, java_version
 
 PACKAGES_LOCK = PROJECT / "conf" / "requirements.lock"
-PORTS = {"--collector": 8081, "--api": 8080}
+PORTS = {"--collector": 8080, "--api": 8081}
 MEMORY_GB = 4
 DISK_GB = 5
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;\\]+)(?P<marker> ;)?", re.MULTILINE)

@@ -69,12 +69,15 @@ def split_address(text: str) -> tuple[str, int]:
 
 
 def exit_on_signals() -> None:
-    """Turns SIGINT and SIGTERM into SystemExit(0), so that ``with`` blocks stop what they started."""
+    """Turns the first SIGINT or SIGTERM into SystemExit(0), so that ``with`` blocks stop what they started; later ones do not disturb them."""
+    both = (signal.SIGINT, signal.SIGTERM)
 
     def leave(number: int, frame: FrameType | None) -> None:
+        for each in both:
+            signal.signal(each, signal.SIG_IGN)
         raise SystemExit(0)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in both:
         signal.signal(number, leave)
 
 

@@ -1,0 +1,69 @@
+"""The parts of Millrace on one machine: broker, collector, the one Spark driver, API. Addresses in, parts for the supervisor out; jobs/run_local.py calls it."""
+
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from millrace.local.broker import cluster_at
+from millrace.local.processes import free_ports, split_address
+from millrace.local.supervisor import Part
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts listen, as ``host:port``; no port is 0."""
+
+    kafka: str
+    collector: str
+    api: str
+
+
+def choose_addresses(*, collector: str, api: str, kafka: str = "127.0.0.1:0") -> Addresses:
+    """The wished addresses with a free port in place of each 0, so that a restarted part comes back where it was."""
+    wished = [split_address(text) for text in (kafka, collector, api)]
+    free = free_ports("127.0.0.1", len(wished))
+    return Addresses(*(f"{host}:{port or other}" for (host, port), other in zip(wished, free, strict=True)))
+
+
+def local_parts(root: Path, tenant: str, *, definitions: Path, batch_every: str, addresses: Addresses) -> list[Part]:
+    """All parts, the broker first; everything else waits for it."""
+    where = ["--root", str(root), "--tenant", tenant]
+    kafka = ["--kafka", addresses.kafka]
+    rules = ["--definitions", str(definitions)]
+    ready_file = root / tenant / "checkpoints" / "driver.ready"
+    return [
+        _part("broker", ["run_broker", "--root", str(root), *kafka], lambda _: cluster_at(addresses.kafka) is not None),
+        _part("collector", ["collect_events", *where, "--listen", addresses.collector, *kafka], _answers(addresses.collector), needs=("broker",)),
+        _part("driver", ["stream_events", *where, *kafka, *rules, "--with-batch", "--batch-every", batch_every], _holds_pid(ready_file), needs=("broker",)),
+        _part("api", ["serve_profiles", *where, *rules, "--listen", addresses.api], _answers(addresses.api), needs=("broker",)),
+    ]
+
+
+def _part(name: str, command: list[str], ready: Callable[[int], bool], needs: tuple[str, ...] = ()) -> Part:
+    job, *options = command
+    return Part(name, (sys.executable, "-m", f"jobs.{job}", *options), ready, env={"PYTHONUNBUFFERED": "1"}, needs=needs)
+
+
+def _answers(address: str) -> Callable[[int], bool]:
+    def ready(pid: int) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:
+                return response.status == 200
+        except urllib.error.HTTPError:  # it listens and says: not yet
+            return False
+
+    return ready
+
+
+def _holds_pid(path: Path) -> Callable[[int], bool]:
+    """The file names the process that is ready; one left by an earlier process does not count."""
+
+    def ready(pid: int) -> bool:
+        found = re.search(r"\d+", path.read_text(encoding="utf-8"))
+        return found is not None and int(found[0]) == pid
+
+    return ready
