@@ -50,17 +50,17 @@ faults-long: setup ## every crash point, several seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
 
 bench: setup ## measure, as ratios against a baseline of the same run
-	@$(PY) -m bench $(ARGS)
+	@$(PY) -m bench.run $(ARGS)
 
 lint: $(INSTALLED) ## ruff over the tree
 	@$(PY) -m ruff check .
 
-dist: $(INSTALLED) ## what spark-submit needs: dist/millrace.zip (--py-files), dist/jobs and dist/conf
+dist: setup ## what spark-submit needs: dist/millrace.zip (--py-files), dist/jobs, dist/jars and dist/conf
 	@rm -rf dist && mkdir -p dist
 	@git ls-files --cached --others --exclude-standard -- $(CODE) | \
 		$(PY) -c 'import sys, zipfile; archive = zipfile.ZipFile("dist/millrace.zip", "w", zipfile.ZIP_DEFLATED); [archive.write(name) for name in sys.stdin.read().splitlines()]; archive.close()'
-	@cp -R conf dist/conf && mkdir dist/jobs && cp jobs/*.py dist/jobs/
-	@echo "spark-submit --properties-file dist/conf/spark-defaults.conf --py-files dist/millrace.zip dist/jobs/build_batch.py"
+	@cp -R conf dist/conf && mkdir dist/jobs && cp jobs/*.py dist/jobs/ && cp -R "$${MILLRACE_JARS:-.cache/jars}/spark" dist/jars
+	@echo "spark-submit --properties-file dist/conf/spark-defaults.conf --driver-class-path 'dist/jars/*' --py-files dist/millrace.zip dist/jobs/build_batch.py"
 
 lock: $(INSTALLED) ## compile conf/requirements.lock from setup.cfg; pins stay unless ARGS=--upgrade
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
