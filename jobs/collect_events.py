@@ -7,6 +7,7 @@ import sys
 
 from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
+from millrace.local.doctor import quick_check
 from serving.collector.kafka_publisher import QUEUE_EVENTS, KafkaPublisher
 from serving.collector.server import serve_collector
 
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.ERROR)
     try:
+        quick_check(spark=False)
         keys = load_or_create_keys(options.root, options.tenant)
         publisher = KafkaPublisher(options.kafka, options.tenant, queue_limit=options.queue)
         serve_collector(options.listen, keys, publisher, announce=lambda url: print(json.dumps({"ready": True, "collector": url}), flush=True))

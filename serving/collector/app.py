@@ -3,7 +3,7 @@
 200 means that the broker has acknowledged every event of the request; any other answer means that none of them may be taken for stored.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
@@ -99,9 +99,21 @@ def refused(refusal: Refusal) -> JSONResponse:
     return JSONResponse({"error": refusal.code, "field": refusal.field, "message": str(refusal)}, refusal.status, headers)
 
 
-def build_app(producer: Producer, keys: TenantKeys, *, on_start: Callable[[], None] = lambda: None) -> Starlette:
+class Collector:
+    """The whole application: the seven calls by their exact path, everything else by Starlette, whose middleware the calls need not pay for."""
+
+    def __init__(self, calls: Sequence[Collect], others: Starlette) -> None:
+        self._calls = {f"/v1/{collect.call}": collect for collect in calls}
+        self._others = others
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        collect = self._calls.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (collect or self._others)(scope, receive, send)
+
+
+def build_app(producer: Producer, keys: TenantKeys, *, on_start: Callable[[], None] = lambda: None) -> "Collector":
     """The collector of one tenant. ``on_start`` is called when it begins to serve; the producer lives as long as the application."""
-    figures = Figures(producer.readiness)
+    figures = Figures(producer.readiness, (BATCH, *CALLS))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -123,12 +135,11 @@ def build_app(producer: Producer, keys: TenantKeys, *, on_start: Callable[[], No
 
     access, intake = WriteAccess(keys.write_key), Intake(keys.token_secret)
     calls = [Collect(call, access=access, intake=intake, producer=producer, figures=figures) for call in (BATCH, *CALLS)]
-    routes = [Route(f"/v1/{collect.call}", collect, methods=["POST"]) for collect in calls]
-    routes += [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_place})
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Collector(calls, Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: no_such_call}))
 
 
-async def _no_such_place(_: Request, error: Exception) -> Response:
+async def no_such_call(_: Request, error: Exception) -> Response:
     status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (404, None)
     advice = f"found another path or method, allowed POST /v1/{{{','.join((BATCH, *CALLS))}}} and GET /healthz, /readyz, /metrics; correct it"
     return JSONResponse({"error": "no_such_call", "field": "path", "message": advice}, status, headers)

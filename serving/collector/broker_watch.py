@@ -25,7 +25,7 @@ PROBE_TIMEOUT_S = 3.0
 MISSES_UNTIL_AWAY = 2
 ANSWERS_UNTIL_RENEWAL = 3
 CLOSE_S = 5.0
-LINGER_MS = 2
+
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class BrokerWatch:
     def _new_producer(self) -> KafkaProducer:
         producer = KafkaProducer(
             bootstrap_servers=self._bootstrap, client_id="millrace-collector", acks="all", enable_idempotence=True, compression_type="lz4",
-            linger_ms=LINGER_MS, batch_size=BATCH_BYTES, delivery_timeout_ms=self._delivery_ms, request_timeout_ms=self._delivery_ms // 2,
+            batch_size=BATCH_BYTES, delivery_timeout_ms=self._delivery_ms, request_timeout_ms=self._delivery_ms // 2,
             max_block_ms=int(PROBE_TIMEOUT_S * 1000), bootstrap_timeout_ms=int(PROBE_TIMEOUT_S * 1000), reconnect_backoff_max_ms=500, metrics_enabled=False,
         )  # fmt: skip
         producer.partitions_for(events_topic(self._tenant))

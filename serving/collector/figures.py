@@ -1,6 +1,6 @@
 """What the collector counts about itself, for ``/metrics``. Labels come from fixed sets: no path, key or value of a client is ever a label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -13,7 +13,7 @@ SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 class Figures:
     """One registry a collector, so that several live in one process."""
 
-    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+    def __init__(self, readiness: Callable[[], Readiness], calls: Iterable[str]) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter("collector_requests", "Requests by call and outcome (acknowledged, or the code of the refusal)", ("call", "outcome"), registry=self._registry)
         self._events = Counter("collector_events", "Events the broker has acknowledged", registry=self._registry)
@@ -22,8 +22,10 @@ class Figures:
         Gauge("collector_queue_limit", "Events that may wait for the broker", registry=self._registry).set_function(lambda: readiness().queue_limit)
         Gauge("collector_broker_answers", "1 when the broker acknowledged the last metadata request", registry=self._registry).set_function(lambda: readiness().broker_answers)
 
+        self._acknowledged = {call: self._requests.labels(call, ACKNOWLEDGED) for call in calls}
+
     def acknowledged(self, call: str, events: int, seconds: float) -> None:
-        self._requests.labels(call, ACKNOWLEDGED).inc()
+        self._acknowledged[call].inc()
         self._events.inc(events)
         self._seconds.observe(seconds)
 

@@ -4,9 +4,10 @@ A record's value is the client's own text of the message. Missing ``type`` (sing
 batch, go in at the front of the object; nothing is encoded again. A request with one wrong message is refused whole.
 """
 
+import contextlib
 import uuid
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -14,8 +15,10 @@ from msgspec import UNSET, Raw, UnsetType
 from millrace.identity import WHITESPACE, owner_node
 from serving.collector.messages import Batch, Context, Message, Traits
 from serving.collector.publishing import Record
-from serving.collector.refusals import MAX_EVENT_BYTES, MAX_EVENTS, MAX_SHARED_BYTES, Refusal, invalid, too_large
-from serving.collector.rules import check_depth, check_keys, check_message, may_repeat_keys, mismatch, too_deep
+from serving.collector.refusals import MAX_EVENT_BYTES, MAX_EVENTS, MAX_ID_LENGTH, MAX_SHARED_BYTES, Refusal, invalid, too_large
+from serving.collector.rules import check_depth, check_keys, check_lengths, check_message, may_repeat_keys, mismatch, too_deep
+
+Shape = TypeVar("Shape")
 
 BATCH = "batch"
 REMEMBERED_OWNERS = 50_000
@@ -56,7 +59,7 @@ def open_request(call: str, body: bytes) -> Opened:
     return Opened(batch.write_key, None, batch.batch, _shared(batch), may_repeat_keys(body, len(batch.batch)))
 
 
-def _decoded(decoder: msgspec.json.Decoder, text: bytes | Raw):  # noqa: ANN202 - the decoder's own type
+def _decoded(decoder: "msgspec.json.Decoder[Shape]", text: bytes | Raw) -> Shape:
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
@@ -115,6 +118,8 @@ class Intake:
                 if opened.may_repeat_keys:
                     check_keys(text)
                 message = opened.message or _decoded(_messages, text)
+                if len(text) > MAX_ID_LENGTH:
+                    check_lengths(message)
                 records.append(self._record(call, message, text, opened.shared))
             except Refusal as refusal:
                 raise (refusal.within(f"batch[{position}]") if call == BATCH else refusal) from None
@@ -142,10 +147,15 @@ def _contact(message: Message) -> tuple[str | None, str | None]:
     """E-mail and phone of a message: from the traits of an identify call, else from the traits in its context."""
     found = [message.traits] if message.type == "identify" and message.traits else []
     if message.context and message.context.traits is not UNSET:
-        try:
+        with contextlib.suppress(msgspec.ValidationError):  # traits that are no object identify nobody
             found.append(_traits.decode(message.context.traits))
-        except msgspec.ValidationError:
-            pass  # traits that are no object identify nobody
-    emails = [traits.email for traits in found if isinstance(traits.email, str)]
-    phones = [traits.phone for traits in found if isinstance(traits.phone, str)]
+    emails = [text for traits in found if (text := _identifying_text(traits.email))]
+    phones = [text for traits in found if (text := _identifying_text(traits.phone))]
     return next(iter(emails), None), next(iter(phones), None)
+
+
+def _identifying_text(value: object) -> str | None:
+    """A phone number is often sent as a number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None

@@ -1,7 +1,8 @@
 """Publishes to Kafka and says when the broker has acknowledged (``acks=all``, idempotent): the Producer of a running collector.
 
-Two threads stand beside the event loop: kafka-python's sender, which owns the sockets, and a watch that looks for the broker, asks it for metadata
-once a second and renews a producer that has stopped delivering. The event loop only appends to batches in memory, up to the queue limit.
+Two threads stand beside the event loop: kafka-python's sender, which owns the sockets, and a watch that looks for the broker and renews a producer
+that has stopped delivering. The event loop only collects records in memory, up to the queue limit, and hands them over in groups: a request alone goes
+out at once, a few at the end of the round trip under way, and many every HOLD_S, because a round trip costs as much work as a hundred events.
 """
 
 import asyncio
@@ -9,32 +10,48 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
+from kafka.structs import TopicPartition
+
 from millrace.errors import BrokerUnavailable
 from serving.collector.broker_watch import BrokerWatch
 from serving.collector.publishing import QueueFull, Readiness, Record
-from serving.collector.record_batches import OpenBatch, append, encode, encoded_headers
+from serving.collector.record_batches import SealedBatch, encode, encoded_headers, hand_over, seal
 
 logger = logging.getLogger(__name__)
 
 QUEUE_EVENTS = 50_000
 QUEUE_BYTES = 64 * 1024 * 1024
+HOLD_S = 0.005
+"""The longest a request waits for others, whatever became of those before it."""
+MANY = 4
+"""Requests in one group from which on gathering is worth the wait."""
 SWEEP_S = 0.25
 GRACE_S = 0.5
-"""kafka-python gives up on a batch at the delivery timeout; a request that is still waiting this much later is answered all the same."""
+"""kafka-python gives up on a batch at the delivery timeout; a request that still waits this much later is answered all the same."""
 
 
 class Waiting:
-    """One request whose records are on their way."""
+    """One request on its way; ``open`` counts the parts of it that have not ended."""
 
-    __slots__ = ("batches", "bytes", "deadline", "error", "events", "future")
+    __slots__ = ("deadline", "error", "events", "future", "open", "size")
 
     def __init__(self, future: asyncio.Future[None], *, events: int, size: int, deadline: float) -> None:
         self.future = future
         self.events = events
-        self.bytes = size
+        self.size = size
         self.deadline = deadline
-        self.batches = 0
+        self.open = 0
         self.error: Exception | None = None
+
+
+class Group:
+    """Encoded records of one partition that have not been handed over, and the requests they belong to."""
+
+    __slots__ = ("tails", "waiting")
+
+    def __init__(self) -> None:
+        self.tails: list[bytes] = []
+        self.waiting: list[Waiting] = []
 
 
 class KafkaPublisher:
@@ -45,6 +62,10 @@ class KafkaPublisher:
         self._queue_limit = queue_limit
         self._patience_s = delivery_timeout_s + GRACE_S
         self._headers: dict[str, bytes] = {}
+        self._groups: dict[int, Group] = {}
+        self._under_way = self._gathered = 0
+        self._many = False
+        self._flush_timer: asyncio.Handle | None = None
         self._waiting: deque[Waiting] = deque()
         self._queued_events = self._queued_bytes = 0
 
@@ -54,66 +75,100 @@ class KafkaPublisher:
         self._watch.start()
 
     def readiness(self) -> Readiness:
-        return Readiness(self._watch.connection is not None and self._watch.answers, self._queued_events, self._queue_limit)
+        return Readiness(self._watch.answers, self._queued_events, self._queue_limit)
 
     def publish(self, records: Sequence[Record], source: str) -> asyncio.Future[None]:
         connection = self._watch.connection
         if connection is None or self._watch.is_away:
             raise BrokerUnavailable("the Kafka broker does not answer")
-        size = sum(len(value) for _, value in records)
+        size = sum([len(record[1]) for record in records])
         # An empty queue takes any request, however small the limit: otherwise a large batch could never be sent.
         if self._queued_events and (self._queued_events + len(records) > self._queue_limit or self._queued_bytes + size > QUEUE_BYTES):
-            raise QueueFull(f"{self._queued_events} events wait for the broker, {self._queue_limit} are allowed")
+            raise QueueFull(f"{self._queued_events} events waiting for the broker, {self._queue_limit} are allowed")
         headers = self._headers.get(source) or self._headers.setdefault(source, encoded_headers(source))
         waiting = Waiting(self._loop.create_future(), events=len(records), size=size, deadline=self._loop.time() + self._patience_s)
-        waiting.batches = append(connection.producer, connection.topic, encode(records, headers, connection.partitions), waiting=waiting, ended=self._ended)
+        for partition, tails in encode(records, headers, connection.partitions).items():
+            group = self._groups.get(partition) or self._groups.setdefault(partition, Group())
+            group.tails += tails
+            group.waiting.append(waiting)
+            waiting.open += 1
         self._queued_events += waiting.events
-        self._queued_bytes += waiting.bytes
+        self._queued_bytes += waiting.size
         self._waiting.append(waiting)
+        self._gathered += 1
+        if self._flush_timer is None:
+            wait = self._many or self._under_way
+            self._flush_timer = self._loop.call_later(HOLD_S, self._flush) if wait else self._loop.call_soon(self._flush)
         return waiting.future
 
-    def _ended(self, batch: OpenBatch, error: Exception | None) -> None:
-        """In the sender thread, once per batch."""
+    def _flush(self) -> None:
+        """Hands over all that has been collected."""
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        groups, self._groups = self._groups, {}
+        self._many, self._gathered = self._gathered >= MANY, 0
+        connection = self._watch.connection
+        try:
+            if connection is None:
+                raise BrokerUnavailable("the Kafka broker does not answer")
+            sealed: list[SealedBatch] = []
+            for partition, group in groups.items():
+                batches = seal(connection.producer, TopicPartition(connection.topic, partition), group.tails, self._ended)
+                for batch in batches:
+                    batch.waiting = group.waiting
+                for waiting in group.waiting if len(batches) > 1 else ():
+                    waiting.open += len(batches) - 1
+                sealed += batches
+            hand_over(connection.producer, sealed)
+            self._under_way += len(sealed)
+        except BrokerUnavailable as error:
+            for waiting in {waiting for group in groups.values() for waiting in group.waiting}:
+                self._release(waiting, error)
+
+    def _ended(self, batch: SealedBatch, error: Exception | None) -> None:
+        """In the sender thread, once for every batch."""
         self._watch.delivered(error)
         try:
             self._loop.call_soon_threadsafe(self._settle, batch.waiting, error)
         except RuntimeError:
-            logger.warning("batch_after_shutdown events=%d", batch.record_count)
+            logger.warning("batch_ended_after_shutdown events=%d", batch.record_count)
 
-    def _settle(self, waiting: list[Waiting], error: Exception | None) -> None:
-        for request in waiting:
-            request.batches -= 1
-            request.error = request.error or error
-            if request.batches == 0:
-                self._release(request, request.error)
-        while self._waiting and self._waiting[0].future.done():
-            self._waiting.popleft()
+    def _settle(self, requests: Sequence[Waiting], error: Exception | None) -> None:
+        self._under_way -= 1
+        for waiting in requests:
+            waiting.open -= 1
+            waiting.error = waiting.error or error
+            if waiting.open == 0:
+                self._release(waiting, waiting.error)
+        if self._groups and self._under_way == 0 and not self._many:
+            self._flush()
 
-    def _release(self, request: Waiting, error: Exception | None) -> None:
+    def _release(self, waiting: Waiting, error: Exception | None) -> None:
         """Frees the place of a request in the queue and answers it; a second call does nothing."""
-        self._queued_events -= request.events
-        self._queued_bytes -= request.bytes
-        request.events = request.bytes = 0
-        if request.future.done():
+        self._queued_events -= waiting.events
+        self._queued_bytes -= waiting.size
+        waiting.events = waiting.size = 0
+        if waiting.future.done():
             return  # answered by the sweep, or its client has gone
         if error is None:
-            request.future.set_result(None)
+            waiting.future.set_result(None)
         else:
-            request.future.set_exception(BrokerUnavailable(f"the Kafka broker did not acknowledge in time ({type(error).__name__})"))
+            waiting.future.set_exception(BrokerUnavailable(f"the Kafka broker did not acknowledge in time ({type(error).__name__})"))
 
     async def _sweep(self) -> None:
-        """Answers requests the producer has forgotten: it has no timer while it has no producer id."""
+        """Answers requests the producer has forgotten (it has no timer while it has no producer id), and lets go of those that are done."""
         while True:
             await asyncio.sleep(SWEEP_S)
             now = self._loop.time()
-            while self._waiting and (self._waiting[0].deadline < now or self._waiting[0].future.done()):
-                overdue = self._waiting.popleft()
-                if not overdue.future.done():
+            while self._waiting and (self._waiting[0].future.done() or self._waiting[0].deadline < now):
+                waiting = self._waiting.popleft()
+                if not waiting.future.done():
                     self._watch.delivered(TimeoutError())
-                    self._release(overdue, TimeoutError())
+                    self._release(waiting, TimeoutError())
 
     async def close(self) -> None:
         self._sweeper.cancel()
+        if self._groups:
+            self._flush()
         await asyncio.to_thread(self._watch.close)
-
-

@@ -41,10 +41,10 @@ class Message(msgspec.Struct, rename="camel", gc=False):
     event: str | None = None
     name: str | None = None
     timestamp: str | None = None
-    sent_at: str | None | UnsetType = UNSET
+    sent_at: str | UnsetType | None = UNSET
     properties: AnyObject | None = None
     traits: Traits | None = None
-    context: Context | None | UnsetType = UNSET
+    context: Context | UnsetType | None = UNSET
     integrations: AnyObject | None = None
     write_key: str | None = None
 

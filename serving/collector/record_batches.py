@@ -1,19 +1,18 @@
-"""Kafka record batches filled many records at a time: what kafka_publisher.py hands to the sender thread of kafka-python.
+"""Kafka record batches made many records at a time, for the sender thread of kafka-python: kafka_publisher.py fills them and hands them over.
 
 ``KafkaProducer.send`` costs about 30 µs a record (checks, a hash, two futures, a byte-wise encoder), more than all the rest of the collector.
-Here the records of a request go into the producer's open batch in one step, encoded from prepared parts, and a batch has one future. Connections,
-idempotence, retries, compression and timeouts stay with kafka-python. This reaches into its accumulator: a test compares the bytes with those
-of its own encoder, so an upgrade that changes either is seen.
+Here records are joined from prepared parts, and a batch has one end instead of one future a record. Connections, idempotence, retries, compression and
+timeouts stay with kafka-python. This reaches into its accumulator: a test compares the bytes with those of its own encoder and sees an upgrade
+that changes either.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from struct import Struct
 
 from kafka import KafkaProducer
 from kafka.producer.producer_batch import ProducerBatch
-from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
@@ -21,8 +20,12 @@ from millrace.errors import BrokerUnavailable
 from serving.collector.publishing import Record
 
 BATCH_BYTES = 256 * 1024
+"""A batch takes no further record once it is larger; the broker's own limit is 1 MiB, compressed."""
 REMEMBERED_KEYS = 50_000
-MAGIC = 2
+RECORD_FORMAT = 2
+
+Ended = Callable[["SealedBatch", Exception | None], None]
+"""Called in the sender thread when a batch is in the log, or will never be for the reason given."""
 
 _WORD = Struct("<I")
 
@@ -38,7 +41,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-_VARINTS = [_varint(number) for number in range(8192)]
+_VARINTS = tuple(_varint(number) for number in range(8192))
 
 
 def varint(number: int) -> bytes:
@@ -47,14 +50,13 @@ def varint(number: int) -> bytes:
 
 def murmur2(data: bytes) -> int:
     """Kafka's own hash of keys, five times as fast as kafka-python's: any client that hashes a key finds the same partition."""
-    length = len(data)
-    whole = length & ~3
-    value = 0x9747B28C ^ length
+    whole = len(data) & ~3
+    value = 0x9747B28C ^ len(data)
     for (word,) in _WORD.iter_unpack(data[:whole]):
         word = word * 0x5BD1E995 & 0xFFFFFFFF
         word = (word ^ word >> 24) * 0x5BD1E995 & 0xFFFFFFFF
         value = value * 0x5BD1E995 & 0xFFFFFFFF ^ word
-    if whole < length:
+    if whole < len(data):
         value = (value ^ int.from_bytes(data[whole:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
     value = (value ^ value >> 13) * 0x5BD1E995 & 0xFFFFFFFF
     return value ^ value >> 15
@@ -71,92 +73,73 @@ def encoded_headers(source: str) -> bytes:
     return varint(1) + varint(6) + b"source" + varint(len(source.encode())) + source.encode()
 
 
-class OpenBatch(ProducerBatch):
-    """A batch of one partition that still takes records; ``waiting`` holds what wants to hear of its end."""
+def encode(records: Sequence[Record], headers: bytes, partitions: int) -> dict[int, list[bytes]]:
+    """Records by partition, encoded but for length and offset, which depend on the batch they will stand in."""
+    encoded: dict[int, list[bytes]] = {}
+    for key, value in records:
+        partition, key_part = routed(key, partitions)
+        tail = key_part + varint(len(value)) + value + headers
+        if partition in encoded:
+            encoded[partition].append(tail)
+        else:
+            encoded[partition] = [tail]
+    return encoded
+
+
+class SealedBatch(ProducerBatch):
+    """A batch of one partition that is complete when the sender first sees it; ``waiting`` holds the requests that want to hear of its end."""
 
     def __init__(self, partition: TopicPartition, compression: int) -> None:
-        super().__init__(partition, MemoryRecordsBuilder(MAGIC, compression, BATCH_BYTES))
-        self.waiting: list[object] = []
+        super().__init__(partition, MemoryRecordsBuilder(RECORD_FORMAT, compression, BATCH_BYTES))
+        self.waiting: Sequence[object] = ()
 
-    def extend(self, tails: Sequence[bytes], begin: int) -> int:
-        """Takes ``tails[begin:]`` until it is full; the position of the first it did not take. A closed batch takes none, an empty one at least one."""
-        records = self.records
-        builder = records._builder
-        if builder is None:
-            return begin
-        buffer, offset = builder._buffer, records._next_offset
-        if builder._first_timestamp is None:
-            builder._first_timestamp = builder._max_timestamp = int(time.time() * 1000)
-        position = begin
+    def fill(self, tails: Sequence[bytes], begin: int) -> int:
+        """Takes ``tails[begin:]`` until it is full, at least one; the position of the first it did not take."""
+        builder = self.records._builder
+        buffer = builder._buffer
+        offset = 0
         for tail in tails[begin:] if begin else tails:
-            if len(buffer) >= BATCH_BYTES:
-                break
             # no attributes, the timestamp of the batch (the topic keeps the time of appending), the offset in the batch
             head = b"\x00\x00" + varint(offset)
             buffer += varint(len(head) + len(tail)) + head + tail
             offset += 1
-            position += 1
-        builder._num_records += position - begin
+            if len(buffer) > BATCH_BYTES:
+                break
+        builder._first_timestamp = builder._max_timestamp = int(time.time() * 1000)
+        builder._num_records = offset
         builder._last_offset = offset - 1
-        records._next_offset = offset
-        return position
+        self.records._next_offset = offset
+        return begin + offset
 
 
-Ended = Callable[[OpenBatch, Exception | None], None]
-"""Called in the sender thread when a batch is in the log, or will never be for the reason given."""
-
-
-def append(producer: KafkaProducer, topic: str, records: Mapping[int, Sequence[bytes]], *, waiting: object, ended: Ended) -> int:
-    """Puts encoded records (by partition, see ``encode``) into open batches and wakes the sender; the number of batches they went into.
-
-    ``waiting`` joins each of these batches. Never waits for the broker; BrokerUnavailable when the producer is closed.
-    """
-    if producer._accumulator._closed:
-        raise BrokerUnavailable("the connection to Kafka is being renewed; send the request again")
-    batches, wake = 0, False
-    for partition, tails in records.items():
-        filled, opened = _append_to(producer._accumulator, TopicPartition(topic, partition), tails, waiting=waiting, ended=ended)
-        batches, wake = batches + filled, wake or opened or filled > 1
-    if wake:
-        producer._sender.wakeup()
+def seal(producer: KafkaProducer, partition: TopicPartition, tails: Sequence[bytes], ended: Ended) -> list[SealedBatch]:
+    """The batches for encoded records of one partition, in order."""
+    batches = []
+    position = 0
+    while position < len(tails):
+        batch = SealedBatch(partition, producer.config["compression_attrs"])
+        position = batch.fill(tails, position)
+        _when_done(batch, ended)
+        batches.append(batch)
     return batches
 
 
-def encode(records: Sequence[Record], headers: bytes, partitions: int) -> dict[int, list[bytes]]:
-    """Records by partition, encoded but for the offset in their batch."""
-    encoded: dict[int, list[bytes]] = {}
-    for key, value in records:
-        partition, key_part = routed(key, partitions)
-        encoded.setdefault(partition, []).append(key_part + varint(len(value)) + value + headers)
-    return encoded
+def hand_over(producer: KafkaProducer, batches: Iterable[SealedBatch]) -> None:
+    """Queues batches for the sender thread and wakes it. Never waits for the broker; BrokerUnavailable when the producer is closed."""
+    accumulator = producer._accumulator
+    if accumulator._closed:
+        raise BrokerUnavailable("the connection to the Kafka broker is being renewed")
+    for batch in batches:
+        with accumulator._tp_lock(batch.topic_partition):
+            accumulator._batches[batch.topic_partition].append(batch)
+            accumulator._incomplete.add(batch)
+    producer._sender.wakeup()
 
 
-def _append_to(accumulator: RecordAccumulator, partition: TopicPartition, tails: Sequence[bytes], *, waiting: object, ended: Ended) -> tuple[int, bool]:
-    """Number of batches filled, and whether one of them is new."""
-    position = filled = 0
-    opened = False
-    with accumulator._tp_lock(partition):
-        queue = accumulator._batches[partition]
-        while position < len(tails):
-            batch = queue[-1] if queue else None
-            taken = batch.extend(tails, position) if isinstance(batch, OpenBatch) else position
-            if taken == position:
-                batch = _open(accumulator, partition, ended)
-                queue.append(batch)
-                taken, opened = batch.extend(tails, position), True
-            batch.waiting.append(waiting)
-            position, filled = taken, filled + 1
-    return filled, opened
-
-
-def _open(accumulator: RecordAccumulator, partition: TopicPartition, ended: Ended) -> OpenBatch:
-    batch = OpenBatch(partition, accumulator.config["compression_attrs"])
-    accumulator._incomplete.add(batch)
-
+def _when_done(batch: SealedBatch, ended: Ended) -> None:
     def on_result(result: tuple[int, int, Callable[[int], Exception] | None]) -> None:
         error_of = result[2]
         ended(batch, error_of(0) if error_of else None)
 
     batch.produce_future.add_callback(on_result)
     batch.produce_future.add_errback(lambda error: ended(batch, error))
-    return batch

@@ -8,6 +8,8 @@ MAX_REQUEST_BYTES = 500 * 1024
 """One request, on the wire and inflated."""
 MAX_EVENTS = 2500
 MAX_DEPTH = 64
+MAX_ID_LENGTH = 1024
+"""Characters of an identifier: the speed layer rejects longer ones."""
 MAX_SHARED_BYTES = 4 * 1024 * 1024
 """What splicing the context of a batch into its events may add to one request."""
 

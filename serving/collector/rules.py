@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from millrace.identity import WHITESPACE
 from serving.collector.messages import CALLS, Message
-from serving.collector.refusals import MAX_DEPTH, Refusal, invalid
+from serving.collector.refusals import MAX_DEPTH, MAX_ID_LENGTH, Refusal, invalid
 
 IDENTIFYING_KEYS = ("messageId", "userId", "anonymousId")
 
@@ -49,6 +49,14 @@ def _check_alias(message: Message) -> None:
     for name, value in (("previousId", message.previous_id), ("userId", message.user_id)):
         if not _filled(value):
             raise invalid("missing_identifier", name, f"found an alias call without {name}, allowed texts that are not empty; send previousId and userId")
+
+
+def check_lengths(message: Message) -> None:
+    """Refuses identifiers that the log would reject. Only a text longer than the limit can hold one."""
+    named = {"messageId": message.message_id, "userId": message.user_id, "anonymousId": message.anonymous_id, "previousId": message.previous_id}
+    for name, value in named.items():
+        if isinstance(value, str) and len(value) > MAX_ID_LENGTH:
+            raise invalid("identifier_too_long", name, f"found {len(value)} characters, allowed {MAX_ID_LENGTH}; send a shorter identifier")
 
 
 def mismatch(error: msgspec.ValidationError) -> Refusal:

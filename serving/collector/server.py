@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import uvicorn
 
-from millrace.errors import ConfigurationError, SetupError
+from millrace.errors import SetupError
 from millrace.keys import TenantKeys
+from millrace.local.processes import split_address
 from serving.collector.app import build_app
 from serving.collector.kafka_publisher import KafkaPublisher
 
@@ -29,7 +30,7 @@ def serve_collector(listen: str, keys: TenantKeys, publisher: KafkaPublisher, *,
     url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
     config = uvicorn.Config(
         build_app(publisher, keys, on_start=lambda: announce(url)),
-        loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False, proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=int(DELIVERY_TIMEOUT_S) + 5, backlog=BACKLOG,
     )  # fmt: skip
     # uvicorn drains at these signals and then sends them to itself again, for whoever listened before: without this the process would die of them.
@@ -40,11 +41,8 @@ def serve_collector(listen: str, keys: TenantKeys, publisher: KafkaPublisher, *,
 
 
 def _listening(listen: str) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    if not (host and port.isdecimal() and int(port) < 65536):
-        raise ConfigurationError(f"found --listen {listen!r}, allowed HOST:PORT; write for example 127.0.0.1:8080, or port 0 for any free one")
-    host = host.strip("[]")
+    host, port = split_address(listen)
     try:
-        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
     except OSError as error:
         raise SetupError(f"cannot listen on {listen} ({error.strerror}); stop what holds the port, or choose another with --listen") from None
