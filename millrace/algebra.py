@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+
 from millrace.sketches import merge_sketches
 
 SCALE = 9
 UNIT = 10**SCALE
 NUMBER = f"DECIMAL(38,{SCALE})"
+NUMBER_TYPE = pa.decimal128(38, SCALE)
 
 
 @dataclass(frozen=True)

@@ -19,21 +19,35 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from millrace.columns.events import standardize_records
-from millrace.columns.fold import fold_events, value_paths
-from millrace.columns.identity import edges_of
+from millrace.columns.fold import value_columns, value_paths
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.edges import edges_of
 from millrace.errors import CoverageError
 from millrace.faults import crash_point
+from millrace.fold import fold_events
 from millrace.ledger import DEFAULT_SHARD, Ledger
 from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 from speed.recovery import Generation
 from speed.seen import SeenIndex
 
 log = logging.getLogger(__name__)
-_FOLDED = ["node", "identifiers", "event_time", "received_at", "epoch", "partition", "offset", "source", "type", "name", "message"]
-SMALL_EPOCH = 20_000
-"""Rows up to which one task folds an epoch: a shuffle would cost more than it saves."""
+_RECORD = (
+    "topic",
+    "partition",
+    "offset",
+    "received_at",
+    "source",
+    "message_id",
+    "type",
+    "name",
+    "identifiers",
+    "payload",
+    "node",
+    "event_time",
+    "dedup_key",
+    "reason",
+)
 
 
 @dataclass
@@ -64,36 +78,42 @@ class EpochWriter:
             self._check_replay(epoch, ranges)
             return
         crash_point("speed.epoch_started")
-        rows = standardize_records(records, paths=self.paths, secret=self.secret).toArrow().sort_by([("partition", "ascending"), ("offset", "ascending")])
-        rows = rows.append_column("epoch", pa.array(np.full(len(rows), epoch), pa.int64())).append_column("shard", pa.array([DEFAULT_SHARD] * len(rows), pa.string()))
+        rows = self.standardize(records).toArrow().sort_by([("partition", "ascending"), ("offset", "ascending")])
+        rows = rows.append_column("epoch", pa.array(np.full(len(rows), epoch), pa.int64())).append_column(
+            "shard", pa.array([DEFAULT_SHARD] * len(rows), pa.string())
+        )
         accepted = rows.filter(pc.is_null(rows["reason"]))
         rejected = rows.filter(pc.is_valid(rows["reason"]))
         is_duplicate = self.seen.mark(accepted["dedup_key"].combine_chunks(), epoch)
-        self._write_tables(records, epoch, accepted=accepted.append_column("is_duplicate", pa.array(is_duplicate)), rejected=rejected)
+        self._write_tables(epoch, accepted=accepted.append_column("is_duplicate", pa.array(is_duplicate)), rejected=rejected)
         crash_point("speed.increments_written")
-        self._write_ledger(epoch, ranges, accepted=accepted.filter(pa.array(~is_duplicate)), duplicate=accepted.filter(pa.array(is_duplicate)), rejected=rejected)
+        self._write_ledger(
+            epoch, ranges, accepted=accepted.filter(pa.array(~is_duplicate)), duplicate=accepted.filter(pa.array(is_duplicate)), rejected=rejected
+        )
         crash_point("speed.ledger_written")
         if len(rows):
             self.seen.rotate(pc.max(rows["received_at"]).as_py())
         self.after_epoch(epoch)
 
-    def _write_tables(self, records: DataFrame, epoch: int, *, accepted: pa.Table, rejected: pa.Table) -> None:
+    def standardize(self, records: DataFrame) -> DataFrame:
+        """What an epoch needs of its records, in one pass over them: the standard columns, the typed values, the raw bytes of rejected ones."""
+        standard = standardize_records(records, paths=self.paths, secret=self.secret)
+        states = [state for view in self.definitions.states.values() for state in view]
+        return standard.select(*_RECORD, F.when(F.col("reason").isNotNull(), F.col("raw")).alias("raw"), *value_columns(states))
+
+    def _write_tables(self, epoch: int, *, accepted: pa.Table, rejected: pa.Table) -> None:
         """Log rows, increments of every view and edges, side by side; returns when all are committed."""
-        counted = accepted.filter(pc.invert(accepted["is_duplicate"])).select(_FOLDED)
-        events = records.sparkSession.createDataFrame(counted)
-        if len(counted) <= SMALL_EPOCH:
-            events = events.coalesce(1)
+        counted = accepted.filter(pc.invert(accepted["is_duplicate"]))
         jobs: dict[Table, Callable[[], pa.Table]] = {
             EVENTS: lambda: accepted,
             REJECTED: lambda: _rejected_rows(rejected),
-            SPEED_EDGES_TABLE: lambda: _increment(edges_of(events), epoch, counted),
+            SPEED_EDGES_TABLE: lambda: _of_epoch(edges_of(counted), epoch),
         }
         for name, view in self.definitions.views.items():
-            table = speed_view(name, view)
-            jobs[table] = lambda view=view, table=table: _increment(fold_events(events, view.states), epoch, counted, schema=table.schema)
+            jobs[speed_view(name, view)] = lambda view=view: _of_epoch(fold_events(counted, view.states), epoch)
         with ThreadPoolExecutor(len(jobs)) as pool:
-            futures = {table: pool.submit(self._append, table, make, epoch) for table, make in jobs.items()}
-        for future in futures.values():
+            futures = [pool.submit(self._append, table, make, epoch) for table, make in jobs.items()]
+        for future in futures:
             future.result()
 
     def _append(self, table: Table, make: Callable[[], pa.Table], epoch: int) -> None:
@@ -146,10 +166,8 @@ def read_offsets(checkpoint: Path, batch_id: int) -> dict[tuple[str, int], int]:
     return {(topic, int(partition)): end for topic, ends in json.loads(lines[2]).items() for partition, end in ends.items()}
 
 
-def _increment(frame: DataFrame, epoch: int, counted: pa.Table, *, schema: pa.Schema | None = None) -> pa.Table:
-    if not len(counted):
-        return pa.table({"epoch": pa.array([], pa.int64())})
-    return frame.select(F.lit(epoch).cast("bigint").alias("epoch"), "*").toArrow()
+def _of_epoch(rows: pa.Table, epoch: int) -> pa.Table:
+    return rows.append_column("epoch", pa.array(np.full(len(rows), epoch), pa.int64()))
 
 
 def _rejected_rows(rejected: pa.Table) -> pa.Table:

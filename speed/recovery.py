@@ -99,7 +99,9 @@ def _read(checkpoint: Path) -> Generation | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise CoverageError(f"{checkpoint}/millrace.json is not readable ({error}); move the whole directory away, the stream then continues from the ledger") from None
+        raise CoverageError(
+            f"{checkpoint}/millrace.json is not readable ({error}); move the whole directory away, the stream then continues from the ledger"
+        ) from None
 
 
 def _write(checkpoint: Path, generation: Generation) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from millrace.columns.identity import identifiers
+from millrace.columns.identity import identifiers, normal_value
 
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 FUTURE_LIMIT = "INTERVAL 24 HOURS"
@@ -46,20 +46,24 @@ def value_at(path: str, message: str = "message") -> Column:
 
 def standardize_records(records: DataFrame, *, paths: Iterable[str], secret: bytes) -> DataFrame:
     """One standard row per record. Columns: topic, partition, offset, received_at, event_time (clamped), message_id, source, type, name,
-    node (owner), identifiers, dedup_key (16 bytes of (source, message id)), message (parsed), payload, reason and detail (null when accepted)."""
-    text = F.col("value").cast("string")
+    node (owner), identifiers, dedup_key (16 bytes of (source, message id)), message (parsed), payload, raw, reason (null when accepted).
+
+    Each step names what the next one uses more than once: Spark would otherwise evaluate (and compile) it at every use.
+    """
     parsed = records.select(
-        "topic", "partition", "offset", F.col("timestamp").alias("received_at"), F.col("value").alias("raw"), text.alias("payload"),
-        F.coalesce(_header("source"), F.lit("kafka")).alias("source"), parse_messages(text, paths).alias("message"),
+        "topic", "partition", "offset", F.col("timestamp").alias("received_at"), F.col("value").alias("raw"), F.col("value").cast("string").alias("payload"),
+        F.coalesce(_header("source"), F.lit("kafka")).alias("source"), parse_messages(F.col("value").cast("string"), paths).alias("message"),
     )  # fmt: skip
-    standard = parsed.select(
+    values = parsed.select(
         "*", F.col("message.type").alias("type"), F.nullif(F.col("message.messageId"), F.lit("")).alias("message_id"),
         F.when(F.col("message.type") == "track", F.col("message.event")).otherwise(F.col("message.name")).alias("name"),
-        _identifiers(secret).alias("identifiers"), _claimed_time().alias("claimed_at"),
+        _claimed_time().alias("claimed_at"), *(value.alias(f"clear_{name}") for name, value in _identifier_values().items()),
     )  # fmt: skip
-    return standard.select(
+    normal = values.select("*", *(normal_value(namespace, F.col(f"clear_{name}")).alias(f"normal_{n}") for n, (name, namespace) in enumerate(_IDENTIFIERS)))
+    known = normal.select("*", identifiers([(namespace, F.col(f"normal_{n}")) for n, (_, namespace) in enumerate(_IDENTIFIERS)], secret).alias("identifiers"))
+    return known.select(
         "topic", "partition", "offset", "received_at", "source", "message_id", "type", "name", "identifiers", "message", "payload", "raw",
-        F.col("identifiers")[0]["node"].alias("node"),
+        F.get("identifiers", F.lit(0))["node"].alias("node"),
         F.least(F.col("claimed_at"), F.col("received_at") + F.expr(CLAMP)).alias("event_time"),
         F.unhex(F.md5(F.concat_ws("\0", F.col("source"), F.col("message_id")).cast("binary"))).alias("dedup_key"),
         _reason().alias("reason"),
@@ -67,25 +71,36 @@ def standardize_records(records: DataFrame, *, paths: Iterable[str], secret: byt
 
 
 def _header(name: str) -> Column:
-    found = F.filter("headers", lambda header: header["key"] == name)
-    return F.when(F.size(found) > 0, found[0]["value"].cast("string"))
+    return F.get(F.filter("headers", lambda header: header["key"] == name), F.lit(0))["value"].cast("string")
 
 
-def _identifiers(secret: bytes) -> Column:
-    context_traits = F.col("message.context.traits")
-    is_identify, is_alias = F.col("message.type") == "identify", F.col("message.type") == "alias"
-    previous = F.when(is_alias, F.col("message.previousId"))
+_IDENTIFIERS = (
+    ("user_id", "user_id"),
+    ("previous", "user_id"),
+    ("email", "email"),
+    ("phone", "phone"),
+    ("anonymous_id", "anonymous_id"),
+    ("previous", "anonymous_id"),
+)
+"""Value and namespace of each identifier, highest priority first. An alias' previousId may have been either kind of id, so it is a node of both."""
 
-    def trait(name: str) -> list[Column]:
-        return [F.when(is_identify, F.col(f"message.traits.{name}")), F.when(context_traits.isNotNull(), F.get_json_object(context_traits, f"$.{name}"))]
 
-    values = {
-        "user_id": [F.col("message.userId"), previous],
+def _identifier_values() -> dict[str, Column]:
+    """Clear identifiers of a message. E-mail and phone: traits of an identify call, otherwise the traits in its context."""
+    context_traits, is_identify = F.col("message.context.traits"), F.col("message.type") == "identify"
+
+    def trait(name: str) -> Column:
+        in_context = F.when(context_traits.isNotNull(), F.get_json_object(context_traits, f"$.{name}"))
+        return F.coalesce(F.when(is_identify, F.col(f"message.traits.{name}")), in_context)
+
+    previous = F.when(F.col("message.type") == "alias", F.col("message.previousId"))
+    return {
+        "user_id": F.col("message.userId"),
+        "previous": previous,
         "email": trait("email"),
         "phone": trait("phone"),
-        "anonymous_id": [F.col("message.anonymousId"), previous],
+        "anonymous_id": F.col("message.anonymousId"),
     }
-    return identifiers(values, secret)
 
 
 def _claimed_time() -> Column:
@@ -99,7 +114,7 @@ def _reason() -> Column:
     """First thing wrong with a record, as a code of the table ``log/rejected``; null when it is accepted."""
     message, text = F.col("message"), F.col("payload")
     malformed = (
-        message.isNull() | ~F.btrim(text, F.lit(" \t\r\n")).rlike(r"(?s)^\{.*\}$")
+        message.isNull() | ~F.startswith(F.ltrim(text, F.lit(" \t\r\n")), F.lit("{")) | ~F.endswith(F.rtrim(text, F.lit(" \t\r\n")), F.lit("}"))
         | (message["_malformed"].isNotNull() & F.coalesce(*(message[field] for field in _ENVELOPE)).isNull())
     )  # fmt: skip
     body_not_object = F.lit(False)

@@ -1,9 +1,13 @@
 """Identifiers as Spark columns: tokens, hints, edges. Agrees with millrace/identity.py on every input (tests/columns/test_identity.py)."""
 
+from collections.abc import Iterator
+
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from millrace.identity import NAMESPACES, TOKEN_LENGTH, WHITESPACE
+from millrace import edges
+from millrace.identity import TOKEN_LENGTH, WHITESPACE
 
 UPPER, LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _BLOCK = 64
@@ -39,48 +43,32 @@ def hint_of(namespace: str, normal: Column) -> Column:
     return F.when(F.length(normal) >= 8, F.concat(F.left(normal, F.lit(2)), F.lit("•••"), F.right(normal, F.lit(2)))).otherwise(F.lit("•••"))
 
 
-def identifiers(values: dict[str, list[Column]], secret: bytes) -> Column:
-    """ARRAY<STRUCT<node, hint>> of an event, highest priority first, without the absent ones. ``values``: columns by namespace."""
-    found = []
-    for namespace in NAMESPACES:
-        for value in values.get(namespace, []):
-            normal = normal_value(namespace, value)
-            entry = F.struct(node_of(namespace, normal, secret).alias("node"), hint_of(namespace, normal).alias("hint"))
-            found.append(F.when(normal.isNotNull(), entry))
-    return F.array_distinct(F.filter(F.array(*found), lambda entry: entry.isNotNull()))
+def identifiers(normal: list[tuple[str, Column]], secret: bytes) -> Column:
+    """ARRAY<STRUCT<node, hint>> of an event from its normalised values, in the given order (highest priority first), without the absent ones."""
+    found = [
+        F.when(value.isNotNull(), F.struct(node_of(namespace, value, secret).alias("node"), hint_of(namespace, value).alias("hint")))
+        for namespace, value in normal
+    ]
+    return F.array_distinct(F.array_compact(F.array(*found)))
 
 
 def edges_of(events: DataFrame) -> DataFrame:
-    """Edges of counted events, one row per pair (a ≤ b): owner with each other identifier; the self-edge of a lone one, so that every node has a row.
+    """Edges of counted events, one row per pair. In: identifiers, event_time, epoch, partition, offset. See millrace/edges.py."""
+    ddl = (
+        "a STRING, b STRING, hint_a STRING, hint_b STRING, first_at TIMESTAMP, last_at TIMESTAMP, seen_count BIGINT, "
+        "first_seen STRUCT<epoch: BIGINT, partition: INT, offset: BIGINT>"
+    )
 
-    In: node, identifiers, event_time, epoch, partition, offset. Out: a, b, hint_a, hint_b, first_at, last_at, seen_count and ``first_seen``,
-    the log position (epoch, partition, offset) of the first event that shows the pair.
-    """
-    others = F.filter("identifiers", lambda entry: entry["node"] != F.col("node"))
-    ends = F.when(F.size(others) > 0, others).otherwise(F.slice("identifiers", 1, 1))
-    pairs = events.select(
-        F.col("identifiers")[0].alias("owner"), F.explode(ends).alias("other"), "event_time",
-        F.struct("epoch", "partition", "offset").alias("position"),
-    )  # fmt: skip
-    owner_first = F.col("owner.node") <= F.col("other.node")
-    ordered = pairs.select(
-        F.when(owner_first, F.col("owner")).otherwise(F.col("other")).alias("left"),
-        F.when(owner_first, F.col("other")).otherwise(F.col("owner")).alias("right"),
-        "event_time", "position",
-    )  # fmt: skip
-    return merge_edges(
-        ordered.select(
-            F.col("left.node").alias("a"), F.col("right.node").alias("b"),
-            F.col("left.hint").alias("hint_a"), F.col("right.hint").alias("hint_b"),
-            F.col("event_time").alias("first_at"), F.col("event_time").alias("last_at"),
-            F.lit(1).cast("bigint").alias("seen_count"), F.col("position").alias("first_seen"),
-        )
-    )  # fmt: skip
+    def slices(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield from edges.edges_of(pa.Table.from_batches([batch])).to_batches()
+
+    return merge_edges(events.select("identifiers", "event_time", "epoch", "partition", "offset").mapInArrow(slices, ddl))
 
 
-def merge_edges(edges: DataFrame) -> DataFrame:
+def merge_edges(rows: DataFrame) -> DataFrame:
     """One row per pair from any number of partial rows."""
-    return edges.groupBy("a", "b").agg(
+    return rows.groupBy("a", "b").agg(
         F.min("hint_a").alias("hint_a"), F.min("hint_b").alias("hint_b"),
         F.min("first_at").alias("first_at"), F.max("last_at").alias("last_at"),
         F.sum("seen_count").alias("seen_count"), F.min("first_seen").alias("first_seen"),

@@ -1,0 +1,152 @@
+"""The fold both layers share: counted events in, states of a view out; Arrow in, Arrow out (ADR 0002). Pure: no session, no I/O, no clock.
+
+Speed calls it on the events of one epoch, batch through ``mapInArrow`` on slices of the log (columns/fold.py); merging partial results is the
+algebra's business. Late and out-of-order events go to the tile of their event time like any other.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasketches import hll_sketch, tgt_hll_type
+
+from millrace.algebra import NUMBER_TYPE, SCALE
+from millrace.sketches import LG_K
+from millrace.tables import TIME, state_type
+from millrace.traits import State
+
+Hops = Mapping[State, frozenset[int]]
+PLAIN_PATHS = ("event_time", "received_at", "name", "type", "source")
+
+
+def value_column(path: str, value_type: str) -> str:
+    """Name of the column that carries the typed value at a path."""
+    return path if path in PLAIN_PATHS else f"value_{hashlib.sha256(f'{value_type} {path}'.encode()).hexdigest()[:10]}"
+
+
+def fold_events(events: pa.Table, states: Hops) -> pa.Table:
+    """One row per (key, hop, hop_start) that an event touches; a null state is the zero.
+
+    In: node, event_time, partition, offset, type, name, and the value columns of the states (decimals of scale 9, text, times; null when
+    unusable). Out: key, hop (seconds, 0 for all time), hop_start, one column a state.
+    """
+    schema = pa.schema([("key", pa.string()), ("hop", pa.int32()), ("hop_start", TIME), *((state.name, state_type(state)) for state in states)])
+    if not len(events):
+        return schema.empty_table()
+    ordered = events.sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
+    matched = {(state.events, state.type): _matches(ordered, state) for state in states}
+    nodes = ordered["node"].combine_chunks().dictionary_encode()
+    codes = nodes.indices.to_numpy().astype(np.int64)
+    seconds = ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy() // 1_000_000
+    parts = []
+    for hop in sorted({hop for kept in states.values() for hop in kept}):
+        kept = [state for state in states if hop in states[state]]
+        touched = np.flatnonzero(np.logical_or.reduce([matched[state.events, state.type] for state in kept]))
+        if len(touched):
+            tiles = seconds // hop if hop else np.zeros_like(seconds)
+            parts.append(_fold_tiles(ordered, states, hop=hop, kept=kept, touched=touched, tiles=tiles, codes=codes, names=nodes.dictionary, matched=matched))
+    return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
+
+
+def _matches(events: pa.Table, state: State) -> np.ndarray:
+    """Whether each event counts for a state."""
+    mask = np.ones(len(events), dtype=bool)
+    if state.events:
+        mask &= _filled(pc.equal(events["type"], "track")) & _filled(pc.is_in(events["name"], value_set=pa.array(state.events, pa.string())))
+    if state.type:
+        mask &= _filled(pc.equal(events["type"], state.type))
+    return mask
+
+
+def _filled(flags: pa.ChunkedArray) -> np.ndarray:
+    return (
+        pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+        if isinstance(flags, pa.Array)
+        else pc.fill_null(flags, False).combine_chunks().to_numpy(zero_copy_only=False)
+    )
+
+
+def _fold_tiles(
+    events: pa.Table, states: Hops, *, hop: int, kept: list[State], touched: np.ndarray, tiles: np.ndarray, codes: np.ndarray, names: pa.Array,
+    matched: Mapping[tuple[tuple[str, ...], str | None], np.ndarray],
+) -> pa.Table:  # fmt: skip
+    """Rows of one hop: groups the touched events by (key, tile), keeping them in time order inside a group."""
+    lowest = int(tiles[touched].min())
+    span = int(tiles[touched].max()) - lowest + 1
+    composite = codes[touched] * span + (tiles[touched] - lowest)
+    order = np.argsort(composite, kind="stable")
+    rows, keys = touched[order], composite[order]
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)]))
+    columns: dict[str, pa.Array] = {
+        "key": names.take(pa.array(keys[starts] // span)),
+        "hop": pa.array(np.full(len(starts), hop), pa.int32()),
+        "hop_start": pa.array((keys[starts] % span + lowest) * hop * 1_000_000, pa.int64()).cast(TIME),
+    }
+    for state in states:
+        if state not in kept:
+            columns[state.name] = pa.nulls(len(starts), state_type(state))
+            continue
+        usable = matched[state.events, state.type][rows]
+        values = events[value_column(state.value, state.value_type)].combine_chunks() if state.value else None
+        if values is not None:
+            usable = usable & values.is_valid().to_numpy(zero_copy_only=False)[rows]
+        columns[state.name] = _state_column(state, events, values=values, rows=rows[usable], group=group[usable], groups=len(starts))
+    return pa.table(columns)
+
+
+def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, rows: np.ndarray, group: np.ndarray, groups: int) -> pa.Array:
+    """The state of each group from its usable rows, which come in (group, time) order; null for groups without one."""
+    if not len(rows):
+        return pa.nulls(groups, state_type(state))
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    ends = np.r_[starts[1:], len(group)]
+    if state.kind == "count":
+        found = pa.array(ends - starts, pa.int64())
+    elif state.kind == "sum":
+        found = _sums(values.take(pa.array(rows)), starts)
+    elif state.kind == "distinct":
+        found = _sketches(values.take(pa.array(rows)), group, starts)
+    elif state.kind in ("first", "last"):
+        chosen = pa.array(rows[starts] if state.kind == "first" else rows[ends - 1])
+        fields = [events[name].combine_chunks().take(chosen) for name in ("event_time", "partition", "offset")] + [values.take(chosen)]
+        kind = state_type(state)
+        found = pa.StructArray.from_arrays([field.cast(part.type) for field, part in zip(fields, kind, strict=True)], fields=list(kind))
+    else:
+        ranks = pc.rank(values.take(pa.array(rows)), tiebreaker="dense").to_numpy()
+        by_value = np.lexsort((ranks, group))
+        found = values.take(pa.array(rows[by_value[starts] if state.kind == "min" else by_value[ends - 1]]))
+    position = np.full(groups, -1)
+    position[group[starts]] = np.arange(len(starts))
+    return found.cast(state_type(state)).take(pa.array(position, mask=position < 0))
+
+
+def _sums(values: pa.Array, starts: np.ndarray) -> pa.Array:
+    """Exact sums of decimals per group: in 64 bits where they provably fit, otherwise in Python integers."""
+    words = np.frombuffer(values.cast(NUMBER_TYPE).buffers()[1], dtype=np.int64).reshape(-1, 2)[values.offset : values.offset + len(values)]
+    low, high = words[:, 0], words[:, 1]
+    if np.array_equal(high, low >> 63) and int(np.abs(low).max()) * len(low) < 1 << 62:
+        totals = np.add.reduceat(low, starts)
+        pairs = np.column_stack([totals, totals >> 63])
+        return pa.Array.from_buffers(NUMBER_TYPE, len(totals), [None, pa.py_buffer(np.ascontiguousarray(pairs))])
+    exact = np.array([int(h) * (1 << 64) + (int(w) & (1 << 64) - 1) for w, h in zip(low, high, strict=True)], dtype=object)
+    return decimals(np.add.reduceat(exact, starts))
+
+
+def decimals(scaled: np.ndarray) -> pa.Array:
+    """Integers scaled by 10**9 as an Arrow decimal column."""
+    words = b"".join(int(value).to_bytes(16, "little", signed=True) for value in scaled)
+    return pa.Array.from_buffers(pa.decimal128(38, SCALE), len(scaled), [None, pa.py_buffer(words)])
+
+
+def _sketches(values: pa.Array, group: np.ndarray, starts: np.ndarray) -> pa.Array:
+    texts = values.to_pylist()
+    found = []
+    for start, end in zip(starts, np.r_[starts[1:], len(group)], strict=True):
+        sketch = hll_sketch(LG_K, tgt_hll_type.HLL_8)
+        for text in set(texts[start:end]):
+            sketch.update(text)
+        found.append(sketch.serialize_compact())
+    return pa.array(found, pa.binary())
