@@ -61,7 +61,7 @@ def test_everything_becomes_ready_heals_and_stops(running: subprocess.Popen[str]
 
 
 def test_nothing_is_left_when_it_is_killed(running: subprocess.Popen[str]) -> None:
-    running.stdout.readline()
+    assert json.loads(running.stdout.readline())["ready"]
     everything = psutil.Process(running.pid).children(recursive=True)
     running.kill()
     running.wait()
