@@ -70,6 +70,7 @@ def scaled(value: Decimal) -> int:
 
 def plain(value: int) -> str:
     """A scaled integer as decimal text without trailing zeros: 12500000000 → ``12.5``."""
-    whole, rest = divmod(abs(value), UNIT)
-    fraction = f"{rest:0{SCALE}d}".rstrip("0")
-    return f"{'-' if value < 0 else ''}{whole}{'.' + fraction if fraction else ''}"
+    if value < 0:
+        return "-" + plain(-value)
+    whole, rest = divmod(value, UNIT)
+    return f"{whole}.{rest:0{SCALE}d}".rstrip("0") if rest else str(whole)

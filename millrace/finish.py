@@ -5,6 +5,8 @@ States are in the Python form of algebra.py. An answer's values are ints (counts
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from millrace.algebra import average, plain
@@ -15,11 +17,22 @@ MICROS = 1_000_000
 Value = int | str | None
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = 86_400 * MICROS
+_TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
 
 
 def time_text(at: int) -> str:
     """Microseconds since 1970 as RFC 3339 with ``Z``; the fraction only when it is not zero."""
-    return (_EPOCH + timedelta(microseconds=at)).isoformat() + "Z"
+    day, rest = divmod(at, _DAY)
+    second, fraction = divmod(rest, MICROS)
+    minute, second = divmod(second, 60)
+    clock = f"{_date(day)}T{_TWO_DIGITS[minute // 60]}:{_TWO_DIGITS[minute % 60]}:{_TWO_DIGITS[second]}"
+    return f"{clock}.{fraction:06d}Z" if fraction else f"{clock}Z"
+
+
+@lru_cache(4096)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(day)).date().isoformat()
 
 
 def micros(at: datetime) -> int:
@@ -43,27 +56,26 @@ def window_end(at: int, hop: int) -> int:
 
 
 def finisher(trait: Trait) -> Callable[..., Value]:
-    """The function from a trait's merged states, in the order of ``trait.states``, to its value. None stands for "nothing seen"."""
-    if trait.op in ("count", "sum", "avg", "approx_distinct"):
-        return {"count": _count, "sum": _sum, "avg": _average, "approx_distinct": estimate}[trait.op]
+    """The function from a trait's merged states, in the order of ``trait.states``, to its value; the first must not be None."""
+    if trait.op == "avg":
+        return _average
+    if trait.op in ("count", "sum", "approx_distinct"):
+        return {"count": int, "sum": plain, "approx_distinct": estimate}[trait.op]
     text = {"number": plain, "string": str, "time": time_text}[trait.resolved_type]
     if trait.op in ("min", "max"):
-        return lambda state: None if state is None else text(state)
-    return lambda state: None if state is None else text(state[3])
+        return text
+    return itemgetter(3) if text is str else lambda state: text(state[3])
+
+
+def value_of_nothing(trait: Trait) -> Value:
+    """What a trait shows when nothing was seen: 0 where something is counted or added up, else None."""
+    return {"count": 0, "approx_distinct": 0, "sum": "0"}.get(trait.op)
 
 
 def finish(trait: Trait, *states: Any) -> Value:
-    """One value; who finishes many of a trait keeps its ``finisher``."""
-    return finisher(trait)(*states)
+    """One value from the trait's merged states, None for nothing seen; who finishes many keeps the ``finisher``."""
+    return value_of_nothing(trait) if states[0] is None else finisher(trait)(*states)
 
 
-def _count(state: int | None) -> Value:
-    return state or 0
-
-
-def _sum(state: int | None) -> Value:
-    return plain(state or 0)
-
-
-def _average(total: int | None, count: int | None) -> Value:
-    return plain(average(total, count)) if count and total is not None else None
+def _average(total: int, count: int) -> Value:
+    return plain(average(total, count))

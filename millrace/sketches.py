@@ -24,9 +24,12 @@ def merge_sketches(sketches: Iterable[bytes]) -> bytes:
 
 def estimate(sketch: bytes | None) -> int:
     """Distinct values seen, rounded; 0 for None."""
-    if sketch is None:
-        return 0
-    merged = _union([sketch])
+    return 0 if sketch is None else estimate_union([sketch])
+
+
+def estimate_union(sketches: Iterable[bytes]) -> int:
+    """Distinct values in the union of all sets: ``estimate(merge_sketches(sketches))`` without the bytes in between."""
+    merged = _union(sketches)
     image = merged.serialize_updatable()
     if len(image) < _HEADER + _REGISTERS:
         return round(merged.get_estimate())

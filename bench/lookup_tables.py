@@ -1,0 +1,108 @@
+"""Tables of a tenant with many profiles, made from nothing: what bench/lookup.py and bench/tail.py put under the store. Numbers mean nothing, shapes do."""
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasketches import hll_sketch, tgt_hll_type
+
+from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
+from millrace.delta import TenantTables
+from millrace.identity import person_id
+from millrace.manifest import Manifest, write_manifest
+from millrace.sketches import LG_K
+from millrace.tables import BATCH_NODES, LEDGER, MANIFESTS, SPEED_EDGES_TABLE, batch_view, speed_view, state_type
+from millrace.traits import State
+
+DAY, HOUR = 86_400, 3_600
+DAYS, HOURS = 24, 8
+CUT = 1
+DEFINITIONS = load_definitions(DEFAULT_DIRECTORY)
+VIEW = DEFINITIONS.views["person"]
+
+
+def write_published(tables: TenantTables, profiles: int) -> list[str]:
+    """One batch version of ``profiles`` people, every third with a second node; returns all nodes."""
+    rng = np.random.default_rng(7)
+    users = [f"user_id:{hashlib.md5(str(n).encode(), usedforsecurity=False).hexdigest()}" for n in range(profiles)]
+    devices = [f"anonymous_id:{user[8:]}" for user in users[::3]]
+    for table in (speed_view("person", VIEW), SPEED_EDGES_TABLE, LEDGER):
+        tables.create(table)
+    write_epoch(tables, 1, [], rng=rng)
+    batch = batch_view("person", VIEW)
+    versions = {batch.name: tables.replace(batch, view_rows([*users, *devices], rng)), BATCH_NODES.name: tables.replace(BATCH_NODES, _node_rows(users, devices))}
+    publish(tables, 1, versions, cut=CUT)
+    return [*users, *devices]
+
+
+def publish(tables: TenantTables, manifest_id: int, versions: dict[str, int], *, cut: int, definitions: Definitions = DEFINITIONS) -> None:
+    tables.create(MANIFESTS)
+    write_manifest(tables, Manifest(manifest_id, datetime.now(UTC), "full", cut, "{}", versions, definitions.hash, definitions.to_json(), {}))
+
+
+def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.random.Generator) -> None:
+    """An epoch in which each of the nodes does something; the ledger last, as the speed layer writes it."""
+    nodes = sorted(set(nodes))
+    rows = view_rows(nodes, rng, days=1, hours=1).append_column("epoch", pa.array([epoch] * (3 * len(nodes)), pa.int64()))
+    edges = pa.Table.from_pylist(
+        [{"epoch": epoch, "a": node, "b": node, "seen_count": 1, "first_seen": {"epoch": epoch, "partition": 0, "offset": n}} for n, node in enumerate(nodes)],
+        schema=SPEED_EDGES_TABLE.schema,
+    )
+    tables.append(speed_view("person", VIEW), rows, app_id="bench", epoch=epoch)
+    tables.append(SPEED_EDGES_TABLE, edges, app_id="bench", epoch=epoch)
+    row = {"shard": "0", "epoch": epoch, "topic": "bench", "partition": 0, "start_offset": epoch * 10**6, "end_offset": (epoch + 1) * 10**6}
+    row |= {"accepted": len(nodes), "rejected": 0, "duplicate": 0, "definitions_hash": DEFINITIONS.hash, "committed_at": datetime.now(UTC)}
+    tables.append(LEDGER, pa.Table.from_pylist([row], schema=LEDGER.schema), app_id="bench", epoch=epoch)
+
+
+def view_rows(nodes: list[str], rng: np.random.Generator, *, days: int = DAYS, hours: int = HOURS) -> pa.Table:
+    """For each node the all-time tile, ``days`` day tiles of the last 80 days and ``hours`` hour tiles of the last two days, every state set."""
+    today = int(time.time()) // DAY * DAY
+    tiles = [(0, 0), *((DAY, today - n * (80 // days) * DAY) for n in range(days)), *((HOUR, today - n * 2 * HOUR) for n in range(hours))]
+    hops, starts = np.array(tiles).T
+    count = len(nodes) * len(tiles)
+    hop = np.tile(hops, len(nodes))
+    columns: dict[str, Any] = {
+        "key": pa.array(nodes, pa.string()).take(pa.array(np.repeat(np.arange(len(nodes)), len(tiles)))),
+        "hop": pa.array(hop, pa.int32()),
+        "hop_start": pa.array(np.tile(starts, len(nodes)) * 10**6).cast(pa.timestamp("us", tz="UTC")),
+    }
+    for state, kept in VIEW.states.items():
+        samples = pa.array(_samples(state), state_type(state))
+        picked = pa.array(rng.integers(0, len(samples), count), mask=~np.isin(hop, sorted(kept)))
+        columns[state.name] = samples.take(picked)
+    return pa.table(columns)
+
+
+def _samples(state: State) -> list[Any]:
+    """Some states of a kind, in the Arrow form."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    value: dict[str, list[Any]] = {"number": [Decimal(n * 37) / 100 for n in range(1, 50)], "string": [f"value-{n}" for n in range(50)], "time": [now]}
+    if state.kind in ("first", "last"):
+        return [{"at": now, "partition": 0, "offset": n, "value": one} for n, one in enumerate(value[state.value_type])]
+    if state.kind == "count":
+        return list(range(1, 50))
+    if state.kind == "distinct":
+        return [_sketch(n) for n in range(1, 30)]
+    return value[state.value_type]
+
+
+def _sketch(values: int) -> bytes:
+    sketch = hll_sketch(LG_K, tgt_hll_type.HLL_8)
+    for n in range(values):
+        sketch.update(f"value-{n}")
+    return sketch.serialize_compact()
+
+
+def _node_rows(users: list[str], devices: list[str]) -> pa.Table:
+    nodes = [*users, *devices]
+    persons = [person_id(user) for user in users]
+    positions = pa.StructArray.from_arrays(
+        [pa.array([1] * len(nodes), pa.int64()), pa.array([0] * len(nodes), pa.int32()), pa.array(range(len(nodes)), pa.int64())],
+        names=["epoch", "partition", "offset"],
+    )
+    return pa.table({"node": nodes, "person_id": [*persons, *persons[::3]], "hint": ["•••"] * len(nodes), "first_seen": positions})

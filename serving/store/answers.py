@@ -1,0 +1,79 @@
+"""From what the store has pinned to the answer a client sees, and its bytes. store.py and replay.py make the same answer from the same pinned parts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from millrace.finish import time_text
+from millrace.identity import namespace_of
+from serving.store.batch_base import Member
+from serving.store.layout import decode
+from serving.store.ledger_tail import milliseconds_since
+from serving.store.persons import Person
+from serving.store.plan import Plan, TraitAnswer
+from serving.store.receipts import Claims, Receipt, Sealer
+
+
+@dataclass(frozen=True)
+class Point:
+    """The point of the log an answer stands on. ``committed_at`` (microseconds) is when its head came to exist."""
+
+    manifest_id: int | None
+    cut: int
+    head: int
+    definitions_hash: str
+    complete: bool
+    committed_at: int
+
+
+class Pinned(msgspec.Struct, gc=False):
+    """Everything an answer needs, taken from the store in one moment. ``batch`` and ``speed`` are encoded slots of the person's nodes."""
+
+    node: str
+    point: Point
+    plan: Plan
+    person: Person
+    batch: list[bytes]
+    speed: list[bytes]
+
+
+class Identifier(msgspec.Struct, gc=False):
+    """An identifier as an answer shows it: masked."""
+
+    namespace: str
+    value: str | None
+
+
+class Profile(msgspec.Struct):
+    """The answer about one person."""
+
+    id: str
+    identifiers: list[Identifier]
+    traits: dict[str, TraitAnswer]
+    receipt: Receipt
+
+
+encode_json = msgspec.json.Encoder().encode
+"""Bytes of an answer; equal answers give equal bytes."""
+
+
+def answer(pinned: Pinned, *, at: int, now: int, sealer: Sealer) -> Profile:
+    """The profile as of ``at``, asked at ``now`` (microseconds)."""
+    return answer_with(pinned, at=at, staleness_ms=milliseconds_since(pinned.point.committed_at, now), sealer=sealer)
+
+
+def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer) -> Profile:
+    """The profile with a staleness that is known already: a replay has it from the receipt."""
+    point, plan = pinned.point, pinned.plan
+    traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
+    claims = Claims(pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete)
+    receipt = Receipt(
+        sealer.seal(claims), point.manifest_id, point.cut, point.head, time_text(plan.as_of(at)), point.definitions_hash, staleness_ms, point.complete
+    )
+    return Profile(pinned.person.id, [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members], traits, receipt)
+
+
+def found(profile: Profile) -> Any:
+    """An entry of a lookup of many."""
+    return {"found": True, **msgspec.structs.asdict(profile)}

@@ -1,0 +1,135 @@
+"""The batch version a manifest publishes, as an immutable LMDB environment: written once by base_building.py, read by the store.
+
+Databases: ``nodes`` node → person id, ``persons`` person id → members, ``states`` node → slots (layout.py), ``merged`` id of a person with several
+nodes → their slots merged, so that a read has one part to decode. Persons grow after the cut but never fall apart, so such a part stays right.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+import msgspec
+
+from millrace.errors import CoverageError
+from millrace.manifest import Manifest
+
+FORMAT = 1
+DATABASES = ("nodes", "persons", "states", "merged")
+LARGEST_BYTES = 1 << 38
+"""Address space, not disk: the file grows with what is in it."""
+
+
+class Member(NamedTuple):
+    """A node of a person; ``epoch, partition, offset`` is where the log first shows it."""
+
+    node: str
+    hint: str | None
+    epoch: int
+    partition: int
+    offset: int
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What a base was made from; a base is used only for the manifest it describes."""
+
+    format: int
+    manifest_id: int
+    cut: int
+    definitions_hash: str
+    tables: dict[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Description":
+        return cls(FORMAT, manifest.manifest_id, manifest.cut, manifest.definitions_hash, dict(sorted(manifest.tables.items())))
+
+
+_members = msgspec.msgpack.Decoder(list[Member])
+encode_members = msgspec.msgpack.Encoder().encode
+
+
+class BaseReader:
+    """Lookups for one thread at a time."""
+
+    def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
+        self._get = transaction.get
+        self._nodes, self._persons, self._states, self._merged = (databases[name] for name in DATABASES)
+
+    def person_of(self, node: str) -> str | None:
+        """Id of the person a node belongs to at the cut; None for a node batch does not know."""
+        found = self._get(node.encode(), db=self._nodes)
+        return None if found is None else found.decode()
+
+    def members(self, person_id: str) -> list[Member]:
+        return _members.decode(self._get(person_id.encode(), db=self._persons) or b"\x90")
+
+    def states(self, node: str) -> bytes | None:
+        """Slots of a node, encoded; None when it has none."""
+        return self._get(node.encode(), db=self._states)
+
+    def slots(self, person_id: str, members: list[Member]) -> bytes | None:
+        """Slots of a person's nodes, merged and encoded; None when there are none."""
+        if len(members) == 1:
+            return self._get(members[0].node.encode(), db=self._states)
+        return self._get(person_id.encode(), db=self._merged)
+
+
+class NoReader(BaseReader):
+    """The base before the first publish: nothing is in it."""
+
+    def __init__(self) -> None: ...
+
+    def person_of(self, node: str) -> str | None:
+        return None
+
+    def members(self, person_id: str) -> list[Member]:
+        return []
+
+    def states(self, node: str) -> bytes | None:
+        return None
+
+    def slots(self, person_id: str, members: list[Member]) -> bytes | None:
+        return None
+
+
+class BatchBase:
+    """An open environment. CoverageError when it is not what the manifest publishes."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self._environment = open_environment(path, readonly=True)
+        try:
+            found = describe(self._environment)
+            if found != Description.of(manifest):
+                raise CoverageError(f"{path} was not built from manifest {manifest.manifest_id}; remove it, the store builds it again")
+            self._databases = {name: self._environment.open_db(name.encode(), create=False) for name in DATABASES}
+        except (lmdb.Error, CoverageError):
+            self._environment.close()
+            raise
+
+    def reader(self) -> BaseReader:
+        """A reader with a transaction of its own."""
+        return BaseReader(self._environment.begin(), self._databases)
+
+    def close(self) -> None:
+        """No reader may be used afterwards."""
+        self._environment.close()
+
+
+def open_environment(path: Path, *, readonly: bool) -> lmdb.Environment:
+    """LMDB without its lock file: one process writes it before anyone reads it, nobody writes it afterwards."""
+    return lmdb.open(str(path), map_size=LARGEST_BYTES, max_dbs=len(DATABASES), readonly=readonly, lock=False, create=not readonly, sync=False, readahead=False)
+
+
+def write_description(environment: lmdb.Environment, manifest: Manifest) -> None:
+    with environment.begin(write=True) as transaction:
+        transaction.put(b"description", msgspec.json.encode(Description.of(manifest)))
+
+
+def describe(environment: lmdb.Environment) -> Description | None:
+    """None when there is no readable description."""
+    with environment.begin() as transaction:
+        text = transaction.get(b"description")
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Description)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,148 @@
+"""One batch version with the epochs after its cut on top: what is served. store.py advances it and switches from one to the next.
+
+Generations share nothing: the next one reads the speed tables itself, from its own cut, so that publish, rollback and restart are the same thing.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.errors import CoverageError
+from millrace.ledger import NOTHING
+from millrace.manifest import Manifest
+from millrace.tables import SPEED_EDGES_TABLE, speed_view
+from serving.store.answers import Pinned, Point
+from serving.store.base_building import PERSON
+from serving.store.base_folders import HeldBase
+from serving.store.batch_base import NoReader
+from serving.store.layout import Layout, Slots, encode
+from serving.store.layout import decode as decode_slots
+from serving.store.ledger_tail import LedgerTail
+from serving.store.persons import Change, Persons
+from serving.store.plan import Plan
+from serving.store.tail import EpochTail
+
+STEP_EPOCHS = 200
+"""Epochs that are taken in at once when there are many."""
+
+
+@dataclass
+class Step:
+    """What the epochs up to ``head`` add, ready to be applied."""
+
+    head: int
+    slots: dict[str, bytes] = field(default_factory=dict)
+    persons: Change = field(default_factory=Change)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a generation may go: the last epoch it can prove, and why not further."""
+
+    head: int
+    problem: str | None
+
+
+class Generation:
+    """``head`` is the last epoch that answers hold. ``prepare`` belongs to one thread; ``apply`` and ``pin`` need the store's lock.
+
+    ``newest`` are the definitions of the directory: what is served before the first publish, and the only ones besides the manifest's that are known.
+    """
+
+    def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None) -> None:
+        definitions = manifest.definitions if manifest else newest
+        self.definitions, self._held, self._tables = definitions, held, tables
+        self._known = {definitions.hash} | ({newest.hash} if covers(newest, definitions) else set())
+        self.manifest_id = manifest.manifest_id if manifest else None
+        self.cut = self.head = manifest.cut if manifest else NOTHING
+        view = definitions.views[PERSON]
+        self.layout = Layout(view)
+        self._plan = Plan(view, self.layout)
+        self._reader, self._writer_reader = (held.base.reader(), held.base.reader()) if held else (NoReader(), NoReader())
+        self._persons = Persons()
+        self._slots: dict[str, bytes] = {}
+        self.start_over()
+        self.note(committed_at=0, complete=True)
+
+    @property
+    def keys_after_cut(self) -> int:
+        """Nodes that the epochs after the cut touch."""
+        return len(self._slots)
+
+    def start_over(self) -> None:
+        """Looks at the speed tables afresh, from the head on."""
+        self._states = EpochTail(self._tables, speed_view(PERSON, self.definitions.views[PERSON]), after=self.head)
+        self._edges = EpochTail(self._tables, SPEED_EDGES_TABLE, after=self.head)
+
+    def reach(self, ledger: LedgerTail) -> Reach:
+        """Up to the ledger's head, but not into epochs under definitions that may lack one of the states served."""
+        other = ledger.first_other(self.cut, self._known)
+        if other is None:
+            return Reach(ledger.head, ledger.problem)
+        served = "the definitions directory" if self.manifest_id is None else f"manifest {self.manifest_id}"
+        return Reach(other - 1, f"epoch {other} was written under other definitions than {served}; build a batch version, it brings them together")
+
+    def prepare(self, ledger: LedgerTail, upto: int) -> Step:
+        """Reads the next epochs, at most ``STEP_EPOCHS``. The ledger must have them. CoverageError when the speed tables do not hold what it says."""
+        head = min(upto, self.head + STEP_EPOCHS)
+        self._states.refresh()
+        self._edges.refresh()
+        edges = self._edges.rows(head)
+        check_edges(edges, ledger.accepted(self.head, head), after=self.head)
+        step = Step(head, persons=self._persons.prepare(edges, self._writer_reader))
+        for key, slots in self.layout.fold(self._states.rows(head)).items():
+            step.slots[key] = self._on_top(key, slots)
+        return step
+
+    def apply(self, step: Step, *, committed_at: int) -> None:
+        """Makes a step visible, all at once."""
+        self._slots.update(step.slots)
+        self._persons.apply(step.persons)
+        self.head = step.head
+        self.note(committed_at=committed_at, complete=self._point.complete)
+
+    def note(self, *, committed_at: int, complete: bool) -> None:
+        """What answers say of the head from now on; ``complete`` is False when something keeps them from the newest epochs."""
+        self._point = Point(self.manifest_id, self.cut, self.head, self.definitions.hash, complete, committed_at)
+
+    def applied(self) -> None:
+        """The tails may forget what has been applied; not under the lock."""
+        self._states.taken(self.head)
+        self._edges.taken(self.head)
+
+    def pin(self, node: str) -> Pinned | None:
+        """All parts of the answer about a node at this moment; None when nobody has seen it."""
+        person = self._persons.find(node, self._reader)
+        if person is None:
+            return None
+        batch = [slots for unit, members in person.of_batch if (slots := self._reader.slots(unit, members)) is not None]
+        speed = [slots for member in person.members if (slots := self._slots.get(member.node)) is not None]
+        return Pinned(node, self._point, self._plan, person, batch, speed)
+
+    def close(self) -> None:
+        if self._held:
+            self._held.close()
+
+    def _on_top(self, key: str, slots: Slots) -> bytes:
+        before = self._slots.get(key)
+        return encode(slots if before is None else self.layout.merge(decode_slots(before), slots))
+
+
+def covers(newer: Definitions, older: Definitions) -> bool:
+    """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need."""
+    have = newer.states[PERSON]
+    return all(hops <= have.get(state, frozenset()) for state, hops in older.states[PERSON].items())
+
+
+def check_edges(edges: pa.Table, accepted: np.ndarray, *, after: int) -> None:
+    """CoverageError when an epoch's edges are fewer than the events the ledger counted: every event leaves at least one edge."""
+    seen = np.bincount(edges["epoch"].to_numpy() - after - 1, weights=edges["seen_count"].to_numpy(), minlength=len(accepted))
+    short = np.flatnonzero(seen[: len(accepted)] < accepted)
+    if len(short):
+        raise CoverageError(
+            f"epoch {after + 1 + int(short[0])} has {int(accepted[short[0]])} events in the ledger but only {int(seen[short[0]])} in {SPEED_EDGES_TABLE.name}; "
+            "the speed tables were trimmed or damaged: restore them, or build a batch version whose cut is later"
+        )

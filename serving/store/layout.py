@@ -1,0 +1,177 @@
+"""How the states of one node are kept: a list with one slot for each (state, hop), as compact bytes in LMDB and in memory. Base, increments and replay use it.
+
+A slot is None (nothing seen), for all time the state itself, for tiles ``[numbers, states]`` in order of the tile number. States are in the Python
+form of algebra.py; sums beyond 64 bits are a MessagePack extension. Tiles of sketches in a base may have a third list: the union of all tiles from
+the first, the ninth, … on, so that a window that ends now unites few sketches instead of one a day.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from millrace.algebra import KINDS, scaled
+from millrace.finish import MICROS
+from millrace.sketches import merge_sketches
+from millrace.traits import ALL_TIME, State, View
+
+Slots = list[Any]
+BLOCK = 8
+_BIG = 1
+
+
+def _big_number(code: int, data: memoryview) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ext_hook=_big_number)
+decode: Callable[[bytes], Slots] = _decoder.decode
+"""Slots from their bytes."""
+
+
+def encode(slots: Slots) -> bytes:
+    """Slots as bytes; equal slots give equal bytes."""
+    try:
+        return _encoder.encode(slots)
+    except OverflowError:
+        return _encoder.encode(_with_big_numbers(slots))
+
+
+def _with_big_numbers(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_with_big_numbers(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return msgspec.msgpack.Ext(_BIG, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    return value
+
+
+class Layout:
+    """The slots of a view, in one order for everybody: by state, then by hop."""
+
+    def __init__(self, view: View) -> None:
+        self.slots: tuple[tuple[State, int], ...] = tuple((state, hop) for state, hops in view.states.items() for hop in sorted(hops))
+        self.number = {(state.name, hop): number for number, (state, hop) in enumerate(self.slots)}
+        self.folds: tuple[Callable[[list[Any]], Any], ...] = tuple(KINDS[state.kind].fold for state, _ in self.slots)
+
+    def fold(self, rows: pa.Table) -> dict[str, Slots]:
+        """Slots of each key from rows of the view, in any order, with any number of rows for one tile."""
+        found: dict[str, Slots] = {}
+        if not len(rows):
+            return found
+        keys = rows["key"].combine_chunks()
+        hops = rows["hop"].to_numpy()
+        starts = rows["hop_start"].cast(pa.int64()).to_numpy()
+        columns: dict[str, tuple[np.ndarray, Any]] = {}
+        for number, (state, hop) in enumerate(self.slots):
+            if state.name not in columns:
+                column = rows[state.name].combine_chunks()
+                columns[state.name] = (column.is_valid().to_numpy(zero_copy_only=False), column)
+            valid, column = columns[state.name]
+            places = np.flatnonzero(valid & (hops == hop))
+            if not len(places):
+                continue
+            names = keys.take(pa.array(places)).to_pylist()
+            values = python_states(column.take(pa.array(places)), state)
+            if hop == ALL_TIME:
+                self._fold_all_time(found, number, names, values)
+            else:
+                self._fold_tiles(found, number, zip(names, (starts[places] // (hop * MICROS)).tolist(), values, strict=True))
+        return found
+
+    def merge(self, left: Slots, right: Slots) -> Slots:
+        """Slots that hold what both hold; neither argument may be used afterwards."""
+        for number, theirs in enumerate(right):
+            if theirs is None:
+                continue
+            ours = left[number]
+            if ours is None:
+                left[number] = theirs
+            elif self.slots[number][1] == ALL_TIME:
+                left[number] = self.folds[number]([ours, theirs])
+            else:
+                for tile, state in zip(*theirs, strict=True):
+                    self._add_tile(ours, tile, state, self.folds[number])
+        return left
+
+    def with_unions(self, slots: Slots) -> Slots:
+        """The slots with what speeds up reading them; nothing may be merged into them afterwards."""
+        for number, (state, hop) in enumerate(self.slots):
+            if state.kind == "distinct" and hop != ALL_TIME and slots[number] is not None and len(slots[number][1]) >= BLOCK:
+                slots[number] = [*slots[number], unions_from_the_end(slots[number][1])]
+        return slots
+
+    def without_unions(self, slots: Slots) -> Slots:
+        """The slots as ``with_unions`` got them."""
+        return [slot if slot is None or hop == ALL_TIME else slot[:2] for slot, (_, hop) in zip(slots, self.slots, strict=True)]
+
+    def _fold_all_time(self, found: dict[str, Slots], number: int, names: list[str], values: list[Any]) -> None:
+        fold, width = self.folds[number], len(self.slots)
+        for name, value in zip(names, values, strict=True):
+            slots = found.get(name)
+            if slots is None:
+                slots = found[name] = [None] * width
+            seen = slots[number]
+            slots[number] = value if seen is None else fold([seen, value])
+
+    def _fold_tiles(self, found: dict[str, Slots], number: int, tiles: Iterator[tuple[str, int, Any]]) -> None:
+        fold, width = self.folds[number], len(self.slots)
+        for name, tile, value in tiles:
+            slots = found.get(name)
+            if slots is None:
+                slots = found[name] = [None] * width
+            if slots[number] is None:
+                slots[number] = [[tile], [value]]
+            else:
+                self._add_tile(slots[number], tile, value, fold)
+
+    @staticmethod
+    def _add_tile(tiles: list[list[Any]], tile: int, state: Any, fold: Callable[[list[Any]], Any]) -> None:
+        numbers, states = tiles
+        if tile > numbers[-1]:
+            numbers.append(tile)
+            states.append(state)
+            return
+        place = bisect_left(numbers, tile)
+        if numbers[place] == tile:
+            states[place] = fold([states[place], state])
+        else:
+            numbers.insert(place, tile)
+            states.insert(place, state)
+
+
+def unions_from_the_end(sketches: list[bytes]) -> list[bytes]:
+    """For every ``BLOCK``-th sketch the union of it and all after it."""
+    unions: list[bytes] = []
+    for start in reversed(range(0, len(sketches), BLOCK)):
+        unions.append(merge_sketches(sketches[start : start + BLOCK] + unions[-1:]))
+    return unions[::-1]
+
+
+def python_states(column: pa.Array, state: State) -> list[Any]:
+    """The states of a column without nulls, in Python form."""
+    if state.kind in ("first", "last"):
+        fields = [_plain_values(column.field(name)) for name in ("at", "partition", "offset", "value")]
+        return [list(parts) for parts in zip(*fields, strict=True)]
+    return _plain_values(column)
+
+
+def _plain_values(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.int64()).to_pylist()
+    if pa.types.is_decimal(column.type):
+        return _scaled_values(column)
+    return column.to_pylist()
+
+
+def _scaled_values(column: pa.Array) -> list[int]:
+    """Decimals of scale 9 as integers, straight from Arrow's 128-bit words; one by one only where a value does not fit into 64 bits."""
+    words = np.frombuffer(column.buffers()[1], dtype=np.int64)[2 * column.offset : 2 * (column.offset + len(column))]
+    low, high = words[0::2], words[1::2]
+    if bool((high == (low >> 63)).all()):
+        return low.tolist()
+    return [scaled(value) for value in column.to_pylist()]
+

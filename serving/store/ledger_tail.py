@@ -1,0 +1,113 @@
+"""Follows the ledger: the head up to which every epoch is proven, and what the ledger says of each epoch. The store's tailing thread calls it."""
+
+from array import array
+from bisect import bisect_right
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.delta import TenantTables
+from millrace.errors import CoverageError
+from millrace.finish import MICROS
+from millrace.ledger import DEFAULT_SHARD, NOTHING, check_coverage
+from millrace.tables import LEDGER
+from serving.store.tail import EpochTail
+
+_COUNTS = ("accepted", "rejected", "duplicate")
+
+
+class LedgerTail:
+    """``head`` is the last epoch without a hole before it; ``problem`` says what is wrong after it, None when nothing is."""
+
+    def __init__(self, tables: TenantTables) -> None:
+        self.head = NOTHING
+        self.problem: str | None = None
+        self._tables = tables
+        self.start_over()
+        self._ends: dict[tuple[str, int], int] = {}
+        self._sums = {name: array("q", [0]) for name in _COUNTS}
+        """Sums of the counts up to each epoch: 24 bytes an epoch."""
+        self._committed_at = array("q", [0])
+        self._hash_since: list[int] = []
+        self._hashes: list[str] = []
+
+    def start_over(self) -> None:
+        """Looks at the ledger afresh, from the head on."""
+        self._tail = EpochTail(self._tables, LEDGER, after=self.head)
+        self._unread = True
+
+    def poll(self) -> bool:
+        """Takes in new epochs; whether the head moved. CoverageError when a file of the ledger is missing; a hole only stops the head."""
+        self._unread |= self._tail.refresh()
+        if not self._unread:
+            return False
+        rows = self._tail.rows().filter(pc.field("shard") == DEFAULT_SHARD)
+        rows = rows.sort_by([("epoch", "ascending"), ("topic", "ascending"), ("partition", "ascending")])
+        before = self.head
+        try:
+            self._accept(rows)
+            self.problem = None
+        except CoverageError as error:
+            self.problem = str(error)
+            self._accept_provable(rows)
+        self._tail.taken(self.head)
+        self._unread = False
+        return self.head != before
+
+    def counts(self, upto: int) -> dict[str, int]:
+        """Records accepted, rejected, duplicate, and received (their sum), up to an epoch."""
+        counts = {name: self._sums[name][upto] for name in _COUNTS}
+        return counts | {"received": sum(counts.values())}
+
+    def accepted(self, after: int, upto: int) -> np.ndarray:
+        """Records accepted in each of the epochs after ``after`` up to ``upto``."""
+        return np.diff(np.frombuffer(self._sums["accepted"][after : upto + 1], dtype=np.int64))
+
+    def committed_at(self, epoch: int) -> int:
+        """When the epoch came to exist, in microseconds; 0 for no epoch."""
+        return self._committed_at[epoch]
+
+    def first_other(self, after: int, known: set[str]) -> int | None:
+        """First epoch after ``after`` that was written under definitions not in ``known`` (hashes)."""
+        start = max(bisect_right(self._hash_since, after + 1) - 1, 0)
+        for since, found in zip(self._hash_since[start:], self._hashes[start:], strict=True):
+            if found not in known and self.head > after:
+                return max(since, after + 1)
+        return None
+
+    def _accept_provable(self, rows: pa.Table) -> None:
+        """The epochs before the first problem."""
+        epochs = rows["epoch"].to_numpy()
+        for epoch in np.unique(epochs).tolist():
+            try:
+                self._accept(rows.filter(pa.array(epochs == epoch)))
+            except CoverageError:
+                return
+
+    def _accept(self, rows: pa.Table) -> None:
+        if not len(rows):
+            return
+        self._ends = check_coverage(rows, after=self.head, ends=self._ends)
+        epochs = rows["epoch"].to_numpy() - self.head - 1
+        epoch_count = int(epochs[-1]) + 1
+        for name in _COUNTS:
+            counts = np.zeros(epoch_count, np.int64)
+            np.add.at(counts, epochs, rows[name].to_numpy())
+            self._sums[name].frombytes((np.cumsum(counts) + self._sums[name][-1]).tobytes())
+        times = np.zeros(epoch_count, np.int64)
+        np.maximum.at(times, epochs, rows["committed_at"].cast(pa.int64()).fill_null(0).to_numpy())
+        self._committed_at.frombytes(times.tobytes())
+        self._note_definitions(rows)
+        self.head += epoch_count
+
+    def _note_definitions(self, rows: pa.Table) -> None:
+        for epoch, found in zip(rows["epoch"].to_pylist(), rows["definitions_hash"].to_pylist(), strict=True):
+            if not self._hashes or self._hashes[-1] != found:
+                self._hash_since.append(epoch)
+                self._hashes.append(found)
+
+
+def milliseconds_since(then: int, now: int) -> int:
+    """Whole milliseconds from one time in microseconds to another, never negative."""
+    return max(now - then, 0) // (MICROS // 1000)

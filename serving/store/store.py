@@ -1,0 +1,99 @@
+"""The store of one tenant: answers about people at the newest provable epoch, from Delta tables, without a JVM. The API calls it.
+
+Any thread may ask. A read pins (manifest, head) once, under a lock that is held for microseconds; decoding and merging follow outside it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.finish import micros
+from millrace.ledger import NOTHING
+from serving.store.answers import Pinned, Profile, answer
+from serving.store.following import POLL_S, Follower
+from serving.store.receipts import Sealer
+
+ALIVE_S = 30.0
+"""A tailing thread that has not looked for so long counts as dead."""
+
+
+def now_micros() -> int:
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where the store stands. ``complete``: nothing keeps answers from the newest epochs; ``problem`` says what does, or why a manifest is refused."""
+
+    ready: bool
+    head: int
+    manifest_id: int | None
+    cut: int
+    log: dict[str, int]
+    complete: bool
+    problem: str | None
+    keys_after_cut: int
+    staleness_ms: int
+
+
+class Store:
+    """Start it, ask it, close it. ``secret`` is the tenant's token secret; ``clock`` gives microseconds since 1970."""
+
+    def __init__(
+        self, root: str | Path, tenant: str, definitions: Definitions, *, secret: bytes, clock: Callable[[], int] = now_micros, poll_s: float = POLL_S
+    ) -> None:
+        self.tables = TenantTables(root, tenant)
+        self.definitions, self.clock, self.sealer = definitions, clock, Sealer(secret)
+        self._follower = Follower(self.tables, definitions, poll_s=poll_s)
+        self._lock = self._follower.lock
+
+    def start(self) -> "Store":
+        self._follower.start()
+        return self
+
+    def close(self) -> None:
+        """Stops following; nothing may be asked afterwards."""
+        self._follower.stop()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Whether a batch version (or none, before the first publish) and the epochs on top are loaded."""
+        return self._follower.ready.wait(timeout_s)
+
+    def profile(self, node: str, as_of: datetime | None = None) -> Profile | None:
+        """The person a node belongs to, merged at the head, as of a time (default: now); None when nobody has seen the node."""
+        with self._lock:
+            serving = self._follower.serving
+            pinned = serving.pin(node) if serving else None
+        if pinned is None:
+            return None
+        now = self.clock()
+        return answer(pinned, at=now if as_of is None else micros(as_of), now=now, sealer=self.sealer)
+
+    def pin(self, nodes: Sequence[str | None]) -> list[Pinned | None]:
+        """Parts of many answers, all at the same head; None for what is unknown."""
+        with self._lock:
+            serving = self._follower.serving
+            return [serving.pin(node) if serving and node else None for node in nodes]
+
+    def status(self) -> Status:
+        follower = self._follower
+        with self._lock:
+            serving, problems, complete = follower.serving, dict(follower.problems), follower.complete
+            head = serving.head if serving else NOTHING
+        alive = time.monotonic() - follower.looked_at < ALIVE_S
+        nothing = dict.fromkeys(("accepted", "rejected", "duplicate", "received"), 0)
+        return Status(
+            ready=follower.ready.is_set() and alive,
+            head=head,
+            manifest_id=serving.manifest_id if serving else None,
+            cut=serving.cut if serving else NOTHING,
+            log=follower.ledger.counts(head) if follower.ledger else nothing,
+            complete=complete,
+            problem="; ".join(problems[topic] for topic in sorted(problems)) or None,
+            keys_after_cut=serving.keys_after_cut if serving else 0,
+            staleness_ms=max(self.clock() - follower.ledger.committed_at(head), 0) // 1000 if follower.ledger and head else 0,
+        )
