@@ -34,7 +34,10 @@ def write_published(tables: TenantTables, profiles: int) -> list[str]:
         tables.create(table)
     write_epoch(tables, 1, [], rng=rng)
     batch = batch_view("person", VIEW)
-    versions = {batch.name: tables.replace(batch, view_rows([*users, *devices], rng)), BATCH_NODES.name: tables.replace(BATCH_NODES, _node_rows(users, devices))}
+    versions = {
+        batch.name: tables.replace(batch, view_rows([*users, *devices], rng)),
+        BATCH_NODES.name: tables.replace(BATCH_NODES, _node_rows(users, devices)),
+    }
     publish(tables, 1, versions, cut=CUT)
     return [*users, *devices]
 

@@ -1,13 +1,11 @@
 """From what the store has pinned to the answer a client sees, and its bytes. store.py and replay.py make the same answer from the same pinned parts."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from millrace.finish import time_text
 from millrace.identity import namespace_of
-from serving.store.batch_base import Member
 from serving.store.layout import decode
 from serving.store.ledger_tail import milliseconds_since
 from serving.store.persons import Person
@@ -54,6 +52,18 @@ class Profile(msgspec.Struct):
     receipt: Receipt
 
 
+class Found(Profile):
+    """An entry of a lookup of many, in the place of its key."""
+
+    found: bool = True
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """The entry of a key nobody has seen."""
+
+    found: bool = False
+
+
 encode_json = msgspec.json.Encoder().encode
 """Bytes of an answer; equal answers give equal bytes."""
 
@@ -72,8 +82,3 @@ def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer) -
         sealer.seal(claims), point.manifest_id, point.cut, point.head, time_text(plan.as_of(at)), point.definitions_hash, staleness_ms, point.complete
     )
     return Profile(pinned.person.id, [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members], traits, receipt)
-
-
-def found(profile: Profile) -> Any:
-    """An entry of a lookup of many."""
-    return {"found": True, **msgspec.structs.asdict(profile)}

@@ -60,9 +60,9 @@ class Commit:
 
 
 class CommitLog:
-    """One table's log from a version on. ``column`` is the integer column whose bounds the files are wanted with."""
+    """One table's log from a version on. ``column`` is the integer column whose bounds the files are wanted with, if any."""
 
-    def __init__(self, tables: TenantTables, table: Table, *, column: str) -> None:
+    def __init__(self, tables: TenantTables, table: Table, *, column: str = "") -> None:
         self.table, self.column = table, column
         self.version = NO_VERSION
         self._tables = tables
@@ -78,7 +78,9 @@ class CommitLog:
             return []
         self.version = found.version()
         actions = pa.table(found.get_add_actions(flatten=True))
-        bounds = [actions[f"{end}.{self.column}"].to_pylist() if f"{end}.{self.column}" in actions.column_names else [None] * len(actions) for end in ("min", "max")]
+        bounds = [
+            actions[f"{end}.{self.column}"].to_pylist() if f"{end}.{self.column}" in actions.column_names else [None] * len(actions) for end in ("min", "max")
+        ]
         return [DataFile(unquote(path), *ends) for path, *ends in zip(actions["path"].to_pylist(), *bounds, strict=True)]
 
     def poll(self) -> list[Commit]:

@@ -39,7 +39,7 @@ class Follower:
         self.looked_at = 0.0
         self._tables, self._definitions, self._poll_s = tables, definitions, poll_s
         self._folders = BaseFolders(tables)
-        self._manifest_log = CommitLog(tables, MANIFESTS, column="manifest_id")
+        self._manifest_log = CommitLog(tables, MANIFESTS)
         self._manifests: list[Manifest] = []
         self._opening: Opening | None = None
         self._retry_at: dict[int | None, float] = {}

@@ -174,4 +174,3 @@ def _scaled_values(column: pa.Array) -> list[int]:
     if bool((high == (low >> 63)).all()):
         return low.tolist()
     return [scaled(value) for value in column.to_pylist()]
-

@@ -83,9 +83,7 @@ def _pin_again(tables: TenantTables, claims: Claims, newest: Definitions) -> Pin
     speed = layout.fold(_speed_rows(tables, speed_view(PERSON, view), claims, where=of_person))
     committed_at = pc.max(ledger.rows.filter(pc.field("epoch") == claims.head)["committed_at"].cast(pa.int64())).as_py() or 0
     point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at)
-    return Pinned(
-        claims.node, point, Plan(view, layout), person, [encode(slots) for slots in batch.values()], [encode(slots) for slots in speed.values()]
-    )
+    return Pinned(claims.node, point, Plan(view, layout), person, [encode(slots) for slots in batch.values()], [encode(slots) for slots in speed.values()])
 
 
 def read_pinned(tables: TenantTables, table: Table, manifest: Manifest | None, *, where: pc.Expression) -> pa.Table:

@@ -1,0 +1,50 @@
+"""The API of one tenant as an ASGI application: profiles, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from millrace import __version__
+from millrace.keys import TenantKeys
+from serving.api.access import Access
+from serving.api.batches import BatchRequests, batch_routes
+from serving.api.operations import Figures, Measured, operation_routes
+from serving.api.profiles import profile_routes
+from serving.api.refusals import ApiError, not_found, refused
+from serving.store.store import Store
+
+DESCRIPTION = (
+    "Every answer is the batch result at a known point of the log plus exactly the epochs after it, and carries a receipt from which it can be computed again."
+)
+
+
+def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None = None) -> FastAPI:
+    """The application over a store that somebody else starts and closes."""
+    app = FastAPI(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None)
+    access, figures = Access(keys), Figures(store)
+    app.include_router(profile_routes(store, keys.token_secret, access))
+    app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
+    app.include_router(operation_routes(store, access, figures))
+    app.add_middleware(Measured, figures=figures)
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _wrong_shape)
+    return app
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    return refused(error) if isinstance(error, ApiError) else not_found()
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Whatever Starlette refuses by itself: an unknown path looks like an unknown profile."""
+    if not isinstance(error, HTTPException) or error.status_code == 404:
+        return not_found()
+    return refused(ApiError(error.status_code, "refused", f"{error.detail}; /docs shows what may be asked"))
+
+
+async def _wrong_shape(_: Request, error: Exception) -> Response:
+    """Places and reasons, never the values given."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    places = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in found)
+    return refused(ApiError(400, "wrong_shape", f"{places}; /docs shows the shape"))

@@ -1,0 +1,99 @@
+"""Profiles: one by any identifier of the person, many at once, and the replay of a receipt."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from millrace.finish import micros
+from millrace.identity import NAMESPACES, node_of
+from serving.api.access import Access
+from serving.api.refusals import JSON, ApiError, not_found
+from serving.store.answers import Found, Missing, Pinned, answer, encode_json
+from serving.store.receipts import ForgedReceipt
+from serving.store.replay import ReceiptExpired, replay
+from serving.store.store import Store
+
+MOST_KEYS = 1_000
+AT_ONCE = 50
+"""Answers made before other requests get a turn."""
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+_missing = Missing()
+
+
+class Lookup(BaseModel):
+    """Keys as ``namespace:value``, answered in their order at one head and one time."""
+
+    profiles: list[str] = Field(max_length=MOST_KEYS, examples=[["user_id:1", "email:a@example.org"]])
+    as_of: str | None = Field(None, examples=["2017-12-31T23:59:59Z"])
+
+
+def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
+    """Routes for holders of the read key."""
+    routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads)])
+    one_replay = asyncio.Semaphore(1)
+
+    @routes.get("/v1/profiles/{key:path}", summary="The profile of the person an identifier belongs to")
+    async def profile(key: str, as_of: str | None = None) -> Response:
+        """``key`` is ``namespace:value`` (user_id, email, phone, anonymous_id), URL-encoded. ``as_of`` (RFC 3339) moves the windows; default now."""
+        (pinned,) = store.pin([node_of_key(key, secret)])
+        now = store.clock()
+        at = time_asked(as_of, now)
+        if pinned is None:
+            return not_found()
+        return Response(encode_json(answer(pinned, at=at, now=now, sealer=store.sealer)), media_type=JSON)
+
+    @routes.post("/v1/profiles:lookup", summary="Up to 1,000 profiles at one head")
+    async def lookup(asked: Lookup, as_of: str | None = None) -> Response:
+        """Answers in the order of the keys, each with ``found``."""
+        pinned = store.pin([node_of_key(key, secret) for key in asked.profiles])
+        now = store.clock()
+        at = time_asked(asked.as_of or as_of, now)
+        entries: list[Found | Missing] = []
+        for start in range(0, len(pinned), AT_ONCE):
+            entries += [_entry(one, store, at=at, now=now) for one in pinned[start : start + AT_ONCE]]
+            await asyncio.sleep(0)
+        return Response(encode_json({"profiles": entries}), media_type=JSON)
+
+    @routes.get("/v1/receipts/{receipt_id}:replay", summary="The answer of a receipt, computed again from the tables")
+    async def replayed(receipt_id: str) -> Response:
+        """The same bytes as the answer had; 410 when the versions it stands on are no longer kept."""
+        try:
+            async with one_replay:
+                again = await run_in_threadpool(replay, store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer)
+        except ForgedReceipt:
+            return not_found()
+        except ReceiptExpired as error:
+            raise ApiError(410, "receipt_expired", str(error)) from error
+        return Response(again, media_type=JSON)
+
+    return routes
+
+
+def node_of_key(key: str, secret: bytes) -> str | None:
+    """Node of ``namespace:value``; None when there is no such namespace or nothing is left of the value."""
+    namespace, _, value = key.partition(":")
+    return node_of(namespace, value, secret) if namespace in NAMESPACES else None
+
+
+def time_asked(as_of: str | None, now: int) -> int:
+    """Microseconds of an RFC 3339 time; ``now`` when there is none. A time without a zone is UTC, as in events."""
+    if as_of is None:
+        return now
+    try:
+        found = datetime.fromisoformat(as_of.strip().replace(" ", "+"))
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        if _FIRST <= found < _LAST:
+            return micros(found)
+    except (ValueError, OverflowError):
+        pass
+    raise ApiError(400, "bad_as_of", "as_of is not a time; write RFC 3339 such as 2017-12-31T23:59:59Z, between the years 1970 and 9000")
+
+
+def _entry(pinned: Pinned | None, store: Store, *, at: int, now: int) -> Found | Missing:
+    if pinned is None:
+        return _missing
+    profile = answer(pinned, at=at, now=now, sealer=store.sealer)
+    return Found(profile.id, profile.identifiers, profile.traits, profile.receipt)

@@ -1,0 +1,82 @@
+"""Runs store and API of a tenant in this process until SIGTERM or SIGINT: jobs/serve_profiles.py calls it."""
+
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from millrace.definitions import Definitions
+from millrace.errors import SetupError
+from millrace.keys import load_or_create_keys
+from millrace.local.processes import split_address
+from serving.api.app import build_app
+from serving.store.store import Store
+
+log = logging.getLogger(__name__)
+BACKLOG = 2048
+GRACE_S = 5
+OPEN_S = 120.0
+"""How long the first batch version may take to open before the process answers (with 503 at /readyz) without it."""
+
+
+def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, listen: str, announce: Callable[[str], None]) -> None:
+    """Serves on ``HOST:PORT`` (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
+    listener = _listening(listen)
+    keys = load_or_create_keys(root, tenant)
+    quiet_pauses()
+    store = Store(root, tenant, definitions, secret=keys.token_secret).start()
+    try:
+        store.wait_ready(OPEN_S)
+        server = _AnnouncingServer(
+            uvicorn.Config(
+                build_app(store, keys), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+                server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_S, backlog=BACKLOG,
+            ),
+            lambda: announce(_url(listener)),
+        )  # fmt: skip
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn drains at these and then raises them again for whoever listened before
+            signal.signal(number, lambda *_: None)
+        server.run(sockets=[listener])
+    finally:
+        store.close()
+    log.info("api closed tenant=%s", tenant)
+
+
+def quiet_pauses() -> None:
+    """Short waits for a server that holds much: what lives for ever is not searched for garbage, and threads hand over ten times as often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    sys.setswitchinterval(0.0005)
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """Says so when it takes connections."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def _listening(listen: str) -> socket.socket:
+    host, port = split_address(listen)
+    host = host.strip("[]")
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
+    except OSError as error:
+        raise SetupError(f"cannot listen on {listen} ({error.strerror}); stop what holds the port, or choose another with --listen") from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
