@@ -1,5 +1,6 @@
 """What the demo asks of the API: the state of the log, profiles, a publish. The story calls it; paths and shapes of the API live here only."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from millrace.demo.client import JsonClient, RequestRefused
+from millrace.errors import MillraceError
 
 LOOKUP_PROFILES = 200
 
@@ -52,9 +54,19 @@ class Api:
             answers += self._reader.post(f"/v1/profiles:lookup{_query(as_of)}", {"profiles": names})["profiles"]
         return answers
 
+    def is_replayed(self, household: str, *, as_of: datetime) -> bool:
+        """Whether the receipt of the answer about a household gives the same bytes when it is computed again from the tables."""
+        answer = self._reader.get_bytes(f"/v1/profiles/{quote(profile_name(household))}{_query(as_of)}")
+        return self._reader.get_bytes(f"/v1/receipts/{quote(json.loads(answer)['receipt']['id'])}:replay") == answer
+
     def publish(self, *, full: bool = False) -> dict[str, Any]:
-        """Builds and publishes a batch; its manifest."""
-        return self._admin.post("/v1/batches", {"full": full})
+        """Builds a batch, publishes it and waits until answers come from it; its manifest."""
+        manifest = self._admin.post("/v1/batches", {"full": full})
+        if not manifest.get("is_served"):
+            raise MillraceError(
+                f"the batch was published but is not served ({manifest.get('status')}, manifest {manifest.get('manifest_id')}); GET /readyz of the API says why"
+            )
+        return manifest
 
     def close(self) -> None:
         self._reader.close()

@@ -41,9 +41,9 @@ class ServerBusy(MillraceError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A 2xx answer: its JSON and how often the request was repeated before."""
+    """A 2xx answer: its bytes and how often the request was repeated before."""
 
-    body: Any
+    body: bytes
     retries: int
 
 
@@ -64,10 +64,13 @@ class JsonClient:
         self._sleep = sleep
 
     def get(self, path: str) -> Any:
+        return json.loads(self.get_bytes(path))
+
+    def get_bytes(self, path: str) -> bytes:
         return self._patiently("GET", path, None, {}).body
 
     def post(self, path: str, body: Any) -> Any:
-        return self._patiently("POST", path, json.dumps(body).encode(), {}).body
+        return json.loads(self._patiently("POST", path, json.dumps(body).encode(), {}).body)
 
     def post_compressed(self, path: str, body: bytes) -> Answer:
         """``body`` is JSON text; it travels as gzip."""
@@ -83,7 +86,7 @@ class JsonClient:
                 answer = self._once(method, path, body, headers)
         return Answer(answer, attempts.statistics["attempt_number"] - 1)
 
-    def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Any:
+    def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> bytes:
         try:
             self._connection.request(method, path, body, self._headers | headers)
             response = self._connection.getresponse()
@@ -99,7 +102,7 @@ class JsonClient:
             )
         if not 200 <= response.status < 300:
             raise RequestRefused(f"{method} {path}: status {response.status}: {_short(text)}", status=response.status)
-        return json.loads(text) if text else None
+        return text
 
 
 def retry_after(header: str | None) -> float:

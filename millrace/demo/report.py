@@ -27,17 +27,18 @@ class Report:
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     moved: int = 0
     manifests: list[Any] = field(default_factory=list)
+    is_replayed: bool = False
     receipt: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_ok(self) -> bool:
-        """Everything that was compared is equal and no publish moved an answer."""
+        """Everything that was compared is equal, no publish moved an answer and a receipt gave the same bytes again."""
         return self.error is None and (self.nothing_to_do or self._is_equal)
 
     @property
     def _is_equal(self) -> bool:
-        return bool(self.comparisons) and self.moved == 0 and all(comparison.is_equal for comparison in self.comparisons.values())
+        return bool(self.comparisons) and self.moved == 0 and self.is_replayed and all(comparison.is_equal for comparison in self.comparisons.values())
 
     @property
     def exit_code(self) -> int:
@@ -59,6 +60,7 @@ class Report:
             "comparison": {**comparisons, **totals, "moved_by_publish": self.moved},
             "manifests": self.manifests,
             "receipt": self.receipt,
+            "receipt_replayed": self.is_replayed,
             "memory": self.memory,
         }
 

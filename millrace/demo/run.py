@@ -74,7 +74,7 @@ def _conclude(report: Report, *, root: Path, narration: Narration) -> None:
         )
     else:
         narration.say(
-            f"\nNOT EQUAL: {found['differences']:,} of {found['values']:,} values differ, {report.moved:,} answers changed by a publish; see {root / 'run_local.log'}"
+            f"\nNOT EQUAL: {found['differences']:,} of {found['values']:,} values differ, {report.moved:,} answers changed by a publish, receipt {'replayed' if report.is_replayed else 'NOT replayed'}; see {root / 'run_local.log'}"
         )
     _say_next(narration, root, weeks=report.weeks)
 

@@ -160,6 +160,9 @@ class Story:
         as_of = last_moment(self._source, weeks=weeks)
         known = expected_profiles(self._source, weeks=weeks, as_of=as_of).values()
         buyers = sorted((one for one in known if one.age), key=lambda one: (-one.revenue_total, one.household))
+        with self._narration.stage("compute an answer again from its receipt") as (stage, _):
+            self.report.is_replayed = self._api.is_replayed(buyers[0].household, as_of=as_of)
+            stage.note = "the same bytes" if self.report.is_replayed else "OTHER BYTES"
         for buyer in buyers[:2]:
             answer = self._api.profile(buyer.household, as_of=as_of) or {}
             values = {name: trait.get("value") for name, trait in answer.get("traits", {}).items() if trait.get("value") is not None}

@@ -17,7 +17,7 @@ from millrace.local.processes import last_lines, start_process, stop_process
 
 START_S = 300.0
 STOP_S = 60.0
-BATCH_EVERY = "24h"
+BATCH_EVERY = "0"
 """No batch but those the story asks for."""
 LOG = "run_local.log"
 REPOSITORY = Path(__file__).resolve().parents[2]

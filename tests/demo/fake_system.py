@@ -1,7 +1,7 @@
 """A system of one process and no disk that keeps Millrace's promises in plain Python: what the story is told to in plain tests.
 
-Takes batches, answers profiles from the messages it took. `--lie TRAIT` adds one to that number for household 1, `--forget` answers as if the last
-batch had never been published to (its values move at a publish).
+Takes batches, answers profiles from the messages it took. `--lie TRAIT` adds one to that number of household 1, `--forget` counts a coupon more once
+there is a batch, `--misremember` replays receipts wrongly.
 """
 
 import argparse
@@ -43,7 +43,11 @@ def profile(name: str, as_of: datetime) -> dict[str, Any] | None:
     if OPTIONS.forget and PUBLISHED and household == "1":
         values["coupons_used"] += 1
     shown = {name: {"value": value, "layer": "batch" if PUBLISHED else "speed"} for name, value in values.items()}
-    return {"id": f"p_{household}", "traits": shown, "receipt": {"id": "r1", "manifest_id": len(PUBLISHED) or None, "complete": True}}
+    return {
+        "id": f"p_{household}",
+        "traits": shown,
+        "receipt": {"id": f"{household}_{as_of.isoformat()}", "manifest_id": len(PUBLISHED) or None, "complete": True},
+    }
 
 
 def traits(mine: list[dict[str, Any]], as_of: datetime) -> dict[str, Any]:
@@ -94,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"success": True})
         elif url.path == "/v1/batches":
             PUBLISHED.append(COUNTS["accepted"])
-            self.answer({"manifest_id": len(PUBLISHED)})
+            self.answer({"status": "ok", "manifest_id": len(PUBLISHED), "is_served": True})
         else:
             names = json.loads(body)["profiles"]
             self.answer({"profiles": [profile(name, as_of(url.query)) or {"found": False} for name in names]})
@@ -103,6 +107,9 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path == "/v1/status":
             self.answer({"head": 1, "manifest_id": len(PUBLISHED) or None, "log": COUNTS})
+        elif url.path.startswith("/v1/receipts/"):
+            household, at = unquote(url.path).removeprefix("/v1/receipts/").removesuffix(":replay").split("_")
+            self.answer({**(profile(household, datetime.fromisoformat(at)) or {}), **({"id": "another"} if OPTIONS.misremember else {})})
         else:
             found = profile(unquote(url.path.rsplit("/", 1)[1]), as_of(url.query))
             self.answer(found or {"error": "not found"}, status=200 if found else 404)
@@ -127,6 +134,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--lie")
     parser.add_argument("--forget", action="store_true")
+    parser.add_argument("--misremember", action="store_true")
     parser.parse_known_args(namespace=OPTIONS)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     address = f"127.0.0.1:{server.server_address[1]}"

@@ -61,6 +61,13 @@ def test_answer_that_a_publish_moves_fails_the_run(run: Run) -> None:
     assert (report.exit_code, report.moved) == (3, 1)
 
 
+def test_receipt_that_gives_another_answer_fails_the_run(run: Run) -> None:
+    report = run("--misremember")
+
+    assert (report.exit_code, report.is_replayed) == (3, False)
+    assert report.as_dict()["comparison"]["differences"] == 0
+
+
 def test_run_after_a_finished_run_has_nothing_to_do(run: Run) -> None:
     run()
 
