@@ -64,8 +64,9 @@ class TenantTables:
         found = DeltaTable(self.path(table))
         if (found.transaction_version(app_id) or 0) >= epoch:
             return False
-        conformed = conform(rows, table.schema)
-        write_deltalake(found, conformed, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction(app_id, epoch)]))
+        properties = CommitProperties(app_transactions=[Transaction(app_id, epoch)])
+        lacks_columns = len(table.schema) < len(found.schema().fields)  # states of earlier definitions: null from now on
+        write_deltalake(found, conform(rows, table.schema), mode="append", schema_mode="merge" if lacks_columns else None, commit_properties=properties)
         return True
 
     def add(self, table: Table, rows: pa.Table) -> int:

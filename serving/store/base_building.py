@@ -66,7 +66,7 @@ def sorted_rows(tables: TenantTables, manifest: Manifest, table: Table, *, sql: 
         raise CoverageError(f"manifest {manifest.manifest_id} needs {table.name} at version {version}, which is not there; build a new batch version")
     with duckdb.connect(config={"memory_limit": "1GB", "threads": 2, "temp_directory": str(spill / "spill"), "preserve_insertion_order": False}) as database:
         database.register("pinned", found.to_pyarrow_dataset())
-        for batch in database.execute(sql).fetch_record_batch(ROWS):
+        for batch in database.execute(sql).to_arrow_reader(ROWS):
             yield pa.Table.from_batches([batch])
 
 

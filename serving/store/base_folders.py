@@ -100,7 +100,7 @@ class BaseFolders:
             if child.returncode:
                 output.seek(0)
                 said = output.read().decode("utf-8", "replace").strip().splitlines()
-                raise CoverageError(f"manifest {manifest.manifest_id} cannot be opened: {said[-1] if said else f'its build ended with {child.returncode}'}")
+                raise CoverageError(said[-1] if said else f"the build of its base ended with exit code {child.returncode}")
 
     def _remove(self, path: Path) -> None:
         if not path.exists():

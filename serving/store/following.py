@@ -52,6 +52,8 @@ class Follower:
 
     def stop(self) -> None:
         """Ends both threads and closes what they opened."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._folders.stop()
         self._thread.join()
@@ -121,7 +123,7 @@ class Follower:
         manifest = next((m for m in self._manifests if m.manifest_id == generation.manifest_id), None)
         if old and reach.head < old.head:
             generation.close()
-            self._refuse(manifest, f"manifest {generation.manifest_id} reaches epoch {reach.head} only, {old.head} is served: {reach.problem}")
+            self._refuse(manifest, f"it reaches epoch {reach.head} only and answers have come to {old.head}; {reach.problem}")
             return
         try:
             while catch_up(generation, ledger):
@@ -144,7 +146,8 @@ class Follower:
 
     def _refuse(self, manifest: Manifest | None, problem: str) -> None:
         self._retry_at[manifest and manifest.manifest_id] = time.monotonic() + REOPEN_S
-        self._tell(MANIFEST, problem)
+        what = f"manifest {manifest.manifest_id} is not served" if manifest else "nothing is served yet"
+        self._tell(MANIFEST, f"{what}: {problem}")
 
     def _advance(self, generation: Generation, ledger: LedgerTail) -> None:
         reach = generation.reach(ledger)

@@ -52,7 +52,7 @@ class Opening:
             self.problem = one_line(error)
             log.error("opening failed manifest=%s error=%s", number, type(error).__name__)
         except Exception as error:
-            self.problem = f"manifest {number} cannot be opened ({type(error).__name__}); the log of the store says more"
+            self.problem = f"it cannot be opened ({type(error).__name__}); the log of the store says more"
             log.exception("opening failed manifest=%s", number)
         else:
             log.info("opened manifest=%s head=%d seconds=%.2f", number, self.generation.head, time.monotonic() - started)
