@@ -2,6 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,7 +66,8 @@ def read_ledger(tables: TenantTables, *, shard: str = DEFAULT_SHARD, head: int |
 def check_coverage(rows: pa.Table, *, after: int = NOTHING, ends: dict[tuple[str, int], int] | None = None) -> dict[tuple[str, int], int]:
     """End offset of each (topic, partition) after the rows; CoverageError unless epochs run without a hole and every partition's offsets join.
 
-    A reader that follows the ledger gives the epoch it has seen last and the ``ends`` there; without them the rows begin at epoch 1.
+    An epoch has one row for every partition known so far; a partition that appears later begins at offset 0. A reader that follows the ledger gives
+    the epoch it has seen last and the ``ends`` there; without them the rows begin at epoch 1.
     """
     epochs = rows["epoch"].unique().to_pylist()
     for expected, found in enumerate(epochs, start=after + 1):
@@ -71,11 +75,23 @@ def check_coverage(rows: pa.Table, *, after: int = NOTHING, ends: dict[tuple[str
             raise CoverageError(f"the ledger has no epoch {expected} but has epoch {found}; restore log/ledger, answers stop at epoch {expected - 1}")
     ends = dict(ends or {})
     columns = (rows[name].to_pylist() for name in ("epoch", "topic", "partition", "start_offset", "end_offset"))
-    for epoch, topic, partition, start, end in zip(*columns, strict=True):
-        before = ends.get((topic, partition))
-        if end < start or (before is not None and before != start):
+    by_epoch = groupby(zip(*columns, strict=True), key=itemgetter(0))
+    for epoch, group in by_epoch:
+        ends |= _epoch_ends(epoch, [row[1:] for row in group], ends)
+    return ends
+
+
+def _epoch_ends(epoch: int, rows: list[tuple[Any, ...]], before: dict[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+    """End offsets of one epoch from its (topic, partition, start, end), checked against the ends before it."""
+    ends: dict[tuple[str, int], int] = {}
+    for topic, partition, start, end in rows:
+        expected = before.get((topic, partition), 0 if before else start)
+        if start != expected or end < start or (topic, partition) in ends:
             raise CoverageError(
-                f"epoch {epoch} covers {topic}/{partition} from offset {start} to {end} but the epoch before it ended at {before}; the ledger is damaged"
+                f"epoch {epoch} covers {topic}/{partition} {'twice, the second time ' if (topic, partition) in ends else ''}from offset {start} to {end} "
+                f"but the epoch before it ended at {expected}; the ledger is damaged"
             )
         ends[topic, partition] = end
+    if missing := sorted(before.keys() - ends.keys()):
+        raise CoverageError(f"epoch {epoch} has no row for {missing[0][0]}/{missing[0][1]}, which earlier epochs have; the ledger is damaged")
     return ends
