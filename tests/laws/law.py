@@ -1,0 +1,42 @@
+"""How the laws are tried: examples and seed of the run. ``MILLRACE_LAW_EXAMPLES`` raises the number (make laws-long), ``MILLRACE_SEED`` repeats a run."""
+
+import os
+import random
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+
+from tests.laws.histories import Choose, Record, history, some_traits
+
+SEED = int(os.environ.get("MILLRACE_SEED") or secrets.randbelow(2**32))
+LONG = os.environ.get("MILLRACE_LAWS") == "long"
+EXAMPLES = int(os.environ.get("MILLRACE_LAW_EXAMPLES") or (100_000 if LONG else 2_000))
+
+
+def law(share: float = 1.0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A property tried on ``share`` of the run's examples (at least 50), under the run's seed."""
+    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much]
+    configured = settings(max_examples=max(50, int(EXAMPLES * share)), deadline=None, suppress_health_check=quiet, database=None, print_blob=True)
+    return lambda test: seed(SEED)(configured(test))
+
+
+def chooser(given: bytes) -> Choose:
+    """Choices from bytes: one byte each, zero when they run out, so that shorter and smaller bytes are simpler histories."""
+    left = iter(given)
+    return lambda count: next(left, 0) % count
+
+
+def seeded(number: int) -> Choose:
+    return random.Random(number).randrange
+
+
+@st.composite
+def histories(draw: st.DrawFn, most: int = 16, epochs: int = 4) -> tuple[list[Record], dict[str, Any]]:
+    """Records and traits. Each record is one draw of bytes: hypothesis can leave records out and make them plainer."""
+    traits = some_traits(chooser(draw(st.binary(min_size=1, max_size=8))))
+    parts = draw(st.lists(st.binary(min_size=0, max_size=22), max_size=most))
+    padded = b"".join(part.ljust(22, b"\0") for part in parts)
+    return history(chooser(b"\0" + padded), len(parts), epochs), dict(traits)

@@ -1,0 +1,252 @@
+"""An oracle that shares nothing with Millrace: plain Python from raw Kafka records to what every answer must be. Imports no module of the product.
+
+In: records as Kafka holds them, the traits as the YAML says them, the token secret. Out: which records are accepted, rejected (with the reason) or
+duplicates; nodes, persons with their ids; and for each person the finished value of every trait at a time. Written for clarity, not for speed.
+"""
+
+import hashlib
+import hmac
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.laws.oracle_values import Json, at_path, java_text, number_of, parse_object, parse_time, text_of, time_text
+
+SECOND = 1_000_000
+MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
+TYPES = ("track", "identify", "page", "screen", "group", "alias")
+LONGEST_ID = 1_024
+Traits = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the topic. ``received_at`` in microseconds; ``epoch`` is the micro-batch that read it, which only the ledger knows."""
+
+    value: bytes | None
+    partition: int
+    offset: int
+    received_at: int
+    source: str | None = None
+    epoch: int = 1
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        return self.epoch, self.partition, self.offset
+
+
+@dataclass(frozen=True)
+class Event:
+    """An accepted record. ``nodes`` has the owner first."""
+
+    record: Record
+    source: str
+    message_id: str
+    type: str
+    name: str | None
+    event_time: int
+    nodes: tuple[str, ...]
+    message: Json
+
+
+@dataclass(frozen=True)
+class Log:
+    """The verdict on every record. Duplicates are accepted records that do not count."""
+
+    accepted: list[Event]
+    counted: list[Event]
+    rejected: list[tuple[Record, str]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        duplicate = len(self.accepted) - len(self.counted)
+        parts = {"accepted": len(self.counted), "rejected": len(self.rejected), "duplicate": duplicate}
+        return parts | {"received": sum(parts.values())}
+
+
+def read_log(records: Iterable[Record], secret: bytes) -> Log:
+    """Verdicts in log order: the first (epoch, partition, offset) of a (source, message id) counts."""
+    log, seen = Log([], [], []), set()
+    for record in sorted(records, key=lambda record: record.position):
+        found = judge(record, secret)
+        if isinstance(found, str):
+            log.rejected.append((record, found))
+            continue
+        log.accepted.append(found)
+        if (found.source, found.message_id) not in seen:
+            seen.add((found.source, found.message_id))
+            log.counted.append(found)
+    return log
+
+
+def judge(record: Record, secret: bytes) -> Event | str:
+    """The event of a record, or the reason why there is none. Reasons in the order in which they are looked for."""
+    try:
+        text = (record.value or b"").decode("utf-8") if record.value is not None else None
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        return "invalid_utf8"
+    message = parse_object(text)
+    if message is None:
+        return "malformed_json"
+    if any(message.get(body) is not None and not isinstance(message[body], dict) for body in ("properties", "traits", "context")):
+        return "bad_properties"
+    field = {name: text_of(message.get(name)) for name in ("type", "messageId", "userId", "anonymousId", "previousId", "event", "name", "timestamp")}
+    if field["type"] is None:
+        return "missing_type"
+    if field["type"] not in TYPES:
+        return "unknown_type"
+    if not field["messageId"]:
+        return "missing_message_id"
+    if any(len(field[name] or "") > LONGEST_ID for name in ("messageId", "userId", "anonymousId", "previousId")):
+        return "identifier_too_long"
+    nodes = nodes_of(message, field, secret)
+    if not nodes:
+        return "missing_identifier"
+    name = field["event"] if field["type"] == "track" else field["name"]
+    if field["type"] == "track" and not name:
+        return "missing_event_name"
+    claimed = record.received_at if field["timestamp"] is None else parse_time(field["timestamp"])
+    if claimed is None:
+        return "bad_timestamp"
+    if claimed < 0 or claimed > record.received_at + DAY:
+        return "event_time_out_of_range"
+    event_time = min(claimed, record.received_at + 5 * MINUTE)
+    return Event(record, record.source if record.source is not None else "kafka", field["messageId"], field["type"], name, event_time, nodes, message)
+
+
+def nodes_of(message: Json, field: Mapping[str, str | None], secret: bytes) -> tuple[str, ...]:
+    """Nodes in priority order; equal ones once."""
+
+    def trait(name: str) -> str | None:
+        own = text_of((message.get("traits") or {}).get(name)) if field["type"] == "identify" else None
+        return own if own is not None else text_of(at_path(message, f"context.traits.{name}"))
+
+    previous = field["previousId"] if field["type"] == "alias" else None
+    values = [
+        ("user_id", field["userId"]),
+        ("user_id", previous),
+        ("email", trait("email")),
+        ("phone", trait("phone")),
+        ("anonymous_id", field["anonymousId"]),
+        ("anonymous_id", previous),
+    ]
+    found = [node_of(namespace, value, secret) for namespace, value in values if value is not None]
+    return tuple(dict.fromkeys(node for node in found if node is not None))
+
+
+def node_of(namespace: str, value: str, secret: bytes) -> str | None:
+    normal = value.strip(" \t\n\r\f\v")
+    if namespace == "email":
+        normal = "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in normal)
+    if namespace == "phone":
+        digits = "".join(letter for letter in normal if letter in "0123456789")
+        normal = "+" + digits if normal[:1] == "+" and digits else digits
+    if not normal:
+        return None
+    digest = hmac.new(secret, namespace.encode() + b"\0" + normal.encode(), hashlib.sha256).hexdigest()
+    return f"{namespace}:{digest[:32]}"
+
+
+def persons_of(counted: Iterable[Event]) -> dict[str, frozenset[str]]:
+    """Members of every person by id. All nodes of one event belong together; the anchor is the member the log shows first."""
+    parent: dict[str, str] = {}
+    first: dict[str, tuple[int, int, int, str]] = {}
+
+    def root(node: str) -> str:
+        while parent[node] != node:
+            node = parent[node]
+        return node
+
+    for event in counted:
+        for node in event.nodes:
+            parent.setdefault(node, node)
+            first[node] = min(first.get(node, (*event.record.position, node)), (*event.record.position, node))
+            parent[root(node)] = root(event.nodes[0])
+    groups = defaultdict(set)
+    for node in parent:
+        groups[root(node)].add(node)
+    return {person_id(min(first[node] for node in members)[3]): frozenset(members) for members in groups.values()}
+
+
+def person_id(anchor: str) -> str:
+    return "p_" + hashlib.sha256(anchor.encode()).hexdigest()[:24]
+
+
+def answers(counted: list[Event], traits: Traits, as_of: int) -> dict[str, dict[str, int | str | None]]:
+    """Every trait of every person, as of a time in microseconds."""
+    owned = defaultdict(list)
+    for event in counted:
+        owned[event.nodes[0]].append(event)
+    return {
+        person: {name: value_of(trait, [event for node in members for event in owned[node]], as_of) for name, trait in traits.items()}
+        for person, members in persons_of(counted).items()
+    }
+
+
+def value_of(trait: Mapping[str, Any], events: list[Event], as_of: int) -> int | str | None:
+    """The finished value of one trait over a person's events."""
+    matching = [event for event in events if matches(trait, event) and in_window(trait, event.event_time, as_of)]
+    if trait["op"] == "count":
+        return len(matching)
+    kind = value_type(trait)
+    pairs = [((event.event_time, event.record.partition, event.record.offset), typed(event, trait["value"], kind)) for event in matching]
+    usable = [(order, value) for order, value in pairs if value is not None]
+    values = [value for _, value in usable]
+    shown = {"number": decimal_text, "string": str, "time": time_text}[kind]
+    if trait["op"] == "approx_distinct":
+        return len({value for value in values if value != ""})
+    if trait["op"] == "sum":
+        return decimal_text(sum(values))
+    if not usable:
+        return None
+    if trait["op"] == "avg":
+        doubled = 2 * abs(sum(values)) + len(values)
+        return decimal_text(doubled // (2 * len(values)) * (-1 if sum(values) < 0 else 1))
+    if trait["op"] in ("min", "max"):
+        return shown(min(values) if trait["op"] == "min" else max(values))
+    return shown((min(usable) if trait["op"] == "first" else max(usable))[1])
+
+
+def matches(trait: Mapping[str, Any], event: Event) -> bool:
+    names = [trait["event"]] if isinstance(trait.get("event"), str) else list(trait.get("event") or ())
+    return (not names or (event.type == "track" and event.name in names)) and trait.get("type") in (None, event.type)
+
+
+def in_window(trait: Mapping[str, Any], event_time: int, as_of: int) -> bool:
+    """Tiles from floor(as_of - window) to below ceil(as_of); a lifetime has one tile that holds everything."""
+    if not trait.get("window"):
+        return True
+    hop = HOUR if trait["window"].endswith("h") else DAY
+    start = event_time // hop * hop
+    return (as_of - int(trait["window"][:-1]) * hop) // hop * hop <= start < -(-as_of // hop) * hop
+
+
+def value_type(trait: Mapping[str, Any]) -> str:
+    if trait["op"] == "approx_distinct":
+        return "string"
+    if trait["value"] in ("event_time", "received_at"):
+        return "time"
+    return trait.get("value_type") or ("string" if trait["op"] in ("first", "last") else "number")
+
+
+def typed(event: Event, path: str, kind: str) -> int | str | None:
+    """Value of an event at a path: decimals as integers scaled by 10**9, times in microseconds; None when absent or unusable."""
+    plain = {"event_time": event.event_time, "received_at": event.record.received_at, "name": event.name, "type": event.type, "source": event.source}
+    found = plain[path] if path in plain else at_path(event.message, path)
+    if kind == "number":
+        return number_of(found)
+    if isinstance(found, int) and path in plain:
+        return found if kind == "time" else time_text(found)
+    return text_of(found)
+
+
+def decimal_text(scaled: int) -> str:
+    whole, fraction = divmod(abs(scaled), 10**9)
+    digits = f"{fraction:09d}".rstrip("0")
+    return ("-" if scaled < 0 else "") + str(whole) + ("." + digits if digits else "")
+
+
+__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "answers", "java_text", "judge", "node_of", "persons_of", "read_log", "typed"]

@@ -1,0 +1,119 @@
+"""The product's pure parts put together as the layers do: fold per epoch, merge at a cut, persons, finished values. The laws compare it with the oracle."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.algebra import merge_all, scaled
+from millrace.edges import edges_of
+from millrace.finish import finish, tile_range
+from millrace.fold import Hops, fold_events, value_column
+from millrace.sketches import estimate
+from millrace.traits import State, Trait, View
+from tests.laws.histories import arrow_events
+from tests.laws.oracle import Event, person_id
+
+Key = tuple[str, int, int]
+"""(node, hop in seconds, start of the tile in microseconds)."""
+Rows = dict[Key, dict[str, Any]]
+
+
+def view_of(traits: Mapping[str, Mapping[str, Any]]) -> View:
+    return View.model_validate({"key": "node", "traits": traits})
+
+
+def events_table(events: Iterable[Event], view: View) -> pa.Table:
+    return arrow_events(events, view.states, value_column)
+
+
+def python_rows(rows: pa.Table, states: Hops) -> Rows:
+    """Rows of a view in the Python form of the algebra. A key that comes twice is an error: the fold promises one row."""
+    starts = rows["hop_start"].cast(pa.int64()).to_pylist()
+    keys = list(zip(rows["key"].to_pylist(), rows["hop"].to_pylist(), starts, strict=True))
+    assert len(set(keys)) == len(keys), "the fold gave one key twice"
+    columns = {state.name: python_values(rows[state.name], state) for state in states}
+    return {key: {name: column[number] for name, column in columns.items()} for number, key in enumerate(keys)}
+
+
+def python_values(column: pa.ChunkedArray, state: State) -> list[Any]:
+    column = column.combine_chunks()
+    if state.kind in ("first", "last"):
+        fields = [_plain(column.field(name)) for name in ("at", "partition", "offset", "value")]
+        return [None if not there else parts for there, *parts in zip(column.is_valid().to_pylist(), *fields, strict=True)]
+    return _plain(column)
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.int64()).to_pylist()
+    if pa.types.is_decimal(column.type):
+        return [None if value is None else scaled(value) for value in column.to_pylist()]
+    return column.to_pylist()
+
+
+def merge_rows(parts: Iterable[Rows], states: Hops) -> Rows:
+    """Rows merged over all parts, state by state."""
+    found: dict[Key, dict[str, list[Any]]] = {}
+    for part in parts:
+        for key, values in part.items():
+            kept = found.setdefault(key, {state.name: [] for state in states})
+            for name, value in values.items():
+                kept[name].append(value)
+    return {key: {state.name: merge_all(state.kind, values[state.name]) for state in states} for key, values in found.items()}
+
+
+def comparable(rows: Rows, states: Hops) -> Rows:
+    """Rows with each sketch replaced by its estimate: the bytes may depend on the order of merges."""
+    sketches = {state.name for state in states if state.kind == "distinct"}
+    return {
+        key: {name: (None if value is None else estimate(value)) if name in sketches else value for name, value in values.items()} for key, values in rows.items()
+    }
+
+
+@dataclass
+class Persons:
+    """Nodes joined by rows of the edges table; the id comes from the node the log shows first."""
+
+    group: dict[str, set[str]] = field(default_factory=dict)
+    first: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
+
+    def add(self, edges: pa.Table) -> "Persons":
+        for row in edges.to_pylist():
+            for node in (row["a"], row["b"]):
+                seen = (*row["first_seen"].values(), node)
+                self.first[node] = min(self.first.get(node, seen), seen)
+                self.group.setdefault(node, {node})
+            joined = self.group[row["a"]] | self.group[row["b"]]
+            self.group.update(dict.fromkeys(joined, joined))
+        return self
+
+    def members(self) -> dict[str, frozenset[str]]:
+        return {person_id(min(self.first[node] for node in nodes)[3]): frozenset(nodes) for nodes in self.group.values()}
+
+
+def finished(rows: Rows, members: Mapping[str, frozenset[str]], view: View, as_of: int) -> dict[str, dict[str, Any]]:
+    """Every trait of every person from merged rows: what the store does at read."""
+    tiles: dict[tuple[str, int], list[tuple[int, dict[str, Any]]]] = {}
+    for (node, hop, start), values in rows.items():
+        tiles.setdefault((node, hop), []).append((start, values))
+    return {
+        person: {name: _finished(trait, [tile for node in nodes for tile in tiles.get((node, trait.hop), [])], as_of) for name, trait in view.traits.items()}
+        for person, nodes in members.items()
+    }
+
+
+def _finished(trait: Trait, tiles: list[tuple[int, dict[str, Any]]], as_of: int) -> Any:
+    if trait.window:
+        first, until = tile_range(as_of, window=trait.window_seconds, hop=trait.hop)
+        tiles = [(start, values) for start, values in tiles if first <= start // (trait.hop * 1_000_000) < until]
+    return finish(trait, *(merge_all(state.kind, [values[state.name] for _, values in tiles]) for state in trait.states))
+
+
+def fold_epochs(counted: pa.Table, view: View) -> list[tuple[Rows, pa.Table]]:
+    """Increments and edges of every epoch that has events, in order."""
+    epochs = sorted(set(counted["epoch"].to_pylist()))
+    parts = [counted.filter(pc.field("epoch") == epoch) for epoch in epochs]
+    return [(python_rows(fold_events(part, view.states), view.states), edges_of(part)) for part in parts]
