@@ -106,7 +106,7 @@ def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, ro
     if state.kind == "count":
         found = pa.array(ends - starts, pa.int64())
     elif state.kind == "sum":
-        found = _sums(values.take(pa.array(rows)), starts)
+        found = sums(values.take(pa.array(rows)), starts)
     elif state.kind == "distinct":
         found = _sketches(values.take(pa.array(rows)), group, starts)
     elif state.kind in ("first", "last"):
@@ -123,11 +123,11 @@ def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, ro
     return found.cast(state_type(state)).take(pa.array(position, mask=position < 0))
 
 
-def _sums(values: pa.Array, starts: np.ndarray) -> pa.Array:
+def sums(values: pa.Array, starts: np.ndarray) -> pa.Array:
     """Exact sums of decimals per group: in 64 bits where they provably fit, otherwise in Python integers."""
     words = np.frombuffer(values.cast(NUMBER_TYPE).buffers()[1], dtype=np.int64).reshape(-1, 2)[values.offset : values.offset + len(values)]
     low, high = words[:, 0], words[:, 1]
-    if np.array_equal(high, low >> 63) and int(np.abs(low).max()) * len(low) < 1 << 62:
+    if np.array_equal(high, low >> 63) and max(int(low.max()), -int(low.min())) * len(low) < 1 << 62:
         totals = np.add.reduceat(low, starts)
         pairs = np.column_stack([totals, totals >> 63])
         return pa.Array.from_buffers(NUMBER_TYPE, len(totals), [None, pa.py_buffer(np.ascontiguousarray(pairs))])
