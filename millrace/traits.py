@@ -1,13 +1,13 @@
 """Traits and views as declared, and the states they stand on. Batch, speed and store compile the same declarations.
 
-A trait is one answer about a key (``spend_30d``); states are what is stored to answer it (``sum_properties_revenue_order_completed`` in day
+A trait is one answer about a key (``spend_30d``); states are what is stored to answer it (``sum_properties_revenue__order_completed`` in day
 tiles). Traits that differ only in their window share states.
 """
 
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -16,8 +16,11 @@ from millrace.algebra import KINDS, VALUE_TYPES
 HOUR, DAY, ALL_TIME = 3_600, 86_400, 0
 Op = Literal["count", "sum", "min", "max", "avg", "first", "last", "approx_distinct"]
 MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
-VALUE_PATH = re.compile(r"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+$|^(event_time|received_at|name|type|source)$")
+PLAIN_TYPES = {"event_time": "time", "received_at": "time", "name": "string", "type": "string", "source": "string"}
+"""Values that every event has, by their type; the others are paths into the message."""
+VALUE_PATH = re.compile(rf"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+$|^({'|'.join(PLAIN_TYPES)})$")
 WINDOW = re.compile(r"^([1-9]\d{0,4})([hd])$")
+_WORDS = {"text", "as_number", *get_args(MessageType), *PLAIN_TYPES}
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
 
@@ -61,16 +64,22 @@ class Trait(BaseModel):
             problems.append(f"op {self.op} needs a value: a path such as properties.revenue, or event_time")
         if self.op == "count" and self.value is not None:
             problems.append("op count counts events and takes no value; drop it, or use approx_distinct")
+        if self.op == "count" and self.value_type is not None:
+            problems.append("op count reads no value; drop value_type")
         if self.value is not None and not VALUE_PATH.match(self.value):
             problems.append(f"value {self.value!r} is not a path: allowed are properties.…, traits.…, context.…, event_time, received_at, name, type, source")
         if self.window is not None and not (match := WINDOW.match(self.window)):
             problems.append(f"window {self.window!r} is not a length: allowed are hours (24h) or days (30d); drop it for lifetime")
         elif self.window is not None and self._seconds(match) > 731 * DAY:
             problems.append(f"window {self.window!r} is too long: at most 731 days; drop it for lifetime")
-        if self.op in ("sum", "avg") and self.value_type not in (None, "number"):
-            problems.append(f"op {self.op} works on numbers, not on value_type {self.value_type}")
-        if self.value_type == "time" and self.value not in ("event_time", "received_at"):
+        if self.op in ("sum", "avg") and (self.value_type not in (None, "number") or self.value in PLAIN_TYPES):
+            problems.append(f"op {self.op} works on numbers, not on {f'{self.value}' if self.value in PLAIN_TYPES else f'value_type {self.value_type}'}")
+        elif self.value in PLAIN_TYPES and self.value_type not in (None, PLAIN_TYPES[self.value]):
+            problems.append(f"value {self.value} is of value_type {PLAIN_TYPES[self.value]}, not {self.value_type}; drop value_type")
+        elif self.value_type == "time" and self.value not in PLAIN_TYPES:
             problems.append("value_type time is for event_time and received_at")
+        if self.op == "approx_distinct" and PLAIN_TYPES.get(self.value or "") == "time":
+            problems.append(f"op approx_distinct works on text, not on {self.value}")
         if any(not event.strip() for event in self.event):
             problems.append("event must not be empty; drop it to take every event")
         if problems:
@@ -96,8 +105,8 @@ class Trait(BaseModel):
     @property
     def resolved_type(self) -> str:
         """Type of the value: as declared, or number, or time for times, or string for first, last and distinct values."""
-        if self.value in ("event_time", "received_at"):
-            return "time"
+        if self.value in PLAIN_TYPES:
+            return PLAIN_TYPES[self.value]
         if self.value_type:
             return self.value_type
         return "string" if self.op in ("first", "last", "approx_distinct") else "number"
@@ -146,21 +155,31 @@ class View(BaseModel):
         return tuple(sorted({trait.hop for trait in self.traits.values()}))
 
 
-def _slug(text: str) -> str:
-    """Lower-case name of an event or path; anything but the usual Title Case spelling gets a short hash, so that no two share a name."""
-    slug = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    usual = text in (slug, slug.replace("_", " ").title(), slug.replace("_", ".", 1))
-    return slug if usual else f"{slug}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+def _event_slug(event: str) -> str:
+    """Lower-case name of an event. Any spelling but the usual ``Title Case`` gets a short hash, as does what reads like another part of a state's name."""
+    slug = re.sub(r"[^a-z0-9]+", "_", event.lower()).strip("_")
+    reads_otherwise = slug in _WORDS or slug.split("_")[0] in ("properties", "traits", "context")
+    return slug if event == slug.replace("_", " ").title() and not reads_otherwise else _hashed(slug, event)
+
+
+def _path_slug(path: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
+    return slug if path in (slug, slug.replace("_", ".", 1)) else _hashed(slug, path)
+
+
+def _hashed(slug: str, text: str) -> str:
+    return f"{slug}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def _state_name(kind: str, value: str | None, value_type: str, *, events: tuple[str, ...], type: str | None) -> str:
-    parts = [kind, _slug(value) if value else "", "text" if value and value_type == "string" and kind in ("min", "max") else ""]
-    parts += [
-        "as_number" if value and value_type == "number" and kind in ("first", "last") else "",
-        type or "",
-        *(_slug(event) for event in sorted(set(events))),
-    ]
-    name = "_".join(part for part in parts if part)
+    """Name of a state's column, such as ``sum_properties_revenue__order_completed``: no two states share one. ``__`` parts value and events."""
+    parts = [f"{kind}_{_path_slug(value)}"] if value else []
+    if value and kind in ("min", "max", "first", "last") and value not in PLAIN_TYPES:
+        usual = "number" if kind in ("min", "max") else "string"
+        parts += [] if value_type == usual else ["text" if value_type == "string" else "as_number"]
+    parts += [type] if type else []
+    parts += [_event_slug(event) for event in sorted(set(events))]
+    name = "__".join(parts) if value else "_".join([kind, "__".join(parts)]) if parts else kind
     if len(name) > 120:
         name = f"{name[:110]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name

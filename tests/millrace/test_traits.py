@@ -1,0 +1,115 @@
+"""Traits as declared: what is refused with a sentence, and the states they stand on."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from millrace.finish import finish
+from millrace.fold import fold_events
+from millrace.traits import Trait, View
+from tests.laws.histories import SECRET, START
+from tests.laws.oracle import Record, read_log
+from tests.laws.product import events_table, python_rows
+
+OPS = ["count", "sum", "min", "max", "avg", "first", "last", "approx_distinct"]
+VALUES = [None, "event_time", "received_at", "name", "type", "source", "properties.x", "properties.cart.total", "traits.age", "context.page.url"]
+LOG = read_log(
+    [
+        Record(b'{"type":"track","messageId":"1","userId":"u","event":"Order Completed","properties":{"x":"7"},"context":{"page":{"url":"/"}}}', 0, 0, START),
+        Record(b'{"type":"identify","messageId":"2","userId":"u","traits":{"age":"old"}}', 0, 1, START + 1, "shop"),
+        Record(b'{"type":"page","messageId":"3","userId":"v","properties":{"x":[1],"cart":{"total":3.5}}}', 0, 2, START + 2),
+    ],
+    SECRET,
+)
+
+
+def view(**traits: dict) -> View:
+    return View.model_validate({"key": "node", "traits": traits})
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_whatever_the_definitions_accept_can_be_folded_and_finished(op):
+    """A definition that kills the stream at its first event would be worse than one refused."""
+    tried = 0
+    for value, value_type, window in product(VALUES, [None, "number", "string", "time"], [None, "24h", "30d"]):
+        try:
+            declared = view(it={"op": op, "value": value, "value_type": value_type, "window": window})
+        except ValidationError:
+            continue
+        tried += 1
+        rows = python_rows(fold_events(events_table(LOG.counted, declared), declared.states), declared.states)
+        trait = declared.traits["it"]
+        assert isinstance(finish(trait, *(next(iter(rows.values()))[state.name] for state in trait.states)), int | str | None)
+    assert tried >= 3
+
+
+@pytest.mark.parametrize(
+    ("trait", "sentence"),
+    [
+        ({"op": "sum"}, "op sum needs a value"),
+        ({"op": "count", "value": "properties.x"}, "op count counts events and takes no value"),
+        ({"op": "sum", "value": "revenue"}, "value 'revenue' is not a path"),
+        ({"op": "sum", "value": "properties"}, "value 'properties' is not a path"),
+        ({"op": "sum", "value": "properties.a b"}, "is not a path"),
+        ({"op": "sum", "value": "name"}, "op sum works on numbers, not on name"),
+        ({"op": "avg", "value": "event_time"}, "op avg works on numbers, not on event_time"),
+        ({"op": "sum", "value": "properties.x", "value_type": "string"}, "op sum works on numbers, not on value_type string"),
+        ({"op": "max", "value": "source", "value_type": "number"}, "value source is of value_type string, not number"),
+        ({"op": "last", "value": "event_time", "value_type": "string"}, "value event_time is of value_type time, not string"),
+        ({"op": "last", "value": "properties.x", "value_type": "time"}, "value_type time is for event_time and received_at"),
+        ({"op": "approx_distinct", "value": "received_at"}, "op approx_distinct works on text, not on received_at"),
+        ({"op": "count", "value_type": "string"}, "op count reads no value; drop value_type"),
+        ({"op": "count", "window": "30m"}, "window '30m' is not a length"),
+        ({"op": "count", "window": "0d"}, "window '0d' is not a length"),
+        ({"op": "count", "window": "732d"}, "is too long"),
+        ({"op": "count", "event": " "}, "event must not be empty"),
+    ],
+)
+def test_a_wrong_trait_is_refused_with_what_to_do(trait, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Trait.model_validate(trait)
+
+
+def test_traits_that_differ_in_their_window_share_a_state():
+    declared = view(month={"op": "count", "window": "30d"}, week={"op": "count", "window": "7d"}, day={"op": "count", "window": "24h"}, ever={"op": "count"})
+    assert [(state.name, hops) for state, hops in declared.states.items()] == [("count", {0, 3_600, 86_400})]
+
+
+def test_an_average_stands_on_a_sum_and_a_count_of_usable_values():
+    assert [state.kind for state in Trait(op="avg", value="properties.x").states] == ["sum", "count"]
+
+
+WORDS = ["Order Completed", "order_completed", "Order completed", "Track", "track", "Page", "Text", "As Number", "Properties X", "A B", "A", "B", "C", "B C", "A B C", "✓", "✗", "Name"]
+PATHS = ["properties.x", "properties.X", "properties.a", "properties.a_b", "properties.a.b", "properties.a-b", "traits.a_b", "name", "context.a_b_c", "context.a.b.c"]
+
+
+@settings(max_examples=3_000, deadline=None)
+@given(data=st.data())
+def test_no_two_states_share_a_name(data):
+    """They would share a column of a table. Event names of two spellings are common while a site moves from one to the other."""
+    states = []
+    for _ in range(2):
+        events = data.draw(st.lists(st.sampled_from(WORDS), max_size=2))
+        kind = data.draw(st.sampled_from(["count", "sum", "min", "max", "avg", "first", "last", "approx_distinct"]))
+        value = None if kind == "count" else data.draw(st.sampled_from(PATHS))
+        value_type = data.draw(st.sampled_from([None, "string", "number"]))
+        try:
+            states += Trait(op=kind, event=tuple(events), value=value, value_type=value_type, type=data.draw(st.sampled_from([None, "track", "page"]))).states
+        except ValidationError:
+            return
+    assert len({state.name for state in states}) == len(set(states))
+
+
+def test_names_of_usual_states_are_plain():
+    trait = Trait(op="sum", value="properties.revenue", event=("Order Completed",))
+    assert [state.name for state in trait.states] == ["sum_properties_revenue__order_completed"]
+    assert [state.name for state in Trait(op="count", event=("Order Completed",)).states] == ["count_order_completed"]
+
+
+def test_a_very_long_name_is_cut_and_stays_its_own():
+    names = {Trait(op="count", event=tuple(f"Event Number {number} Of Many" for number in range(last))).states[0].name for last in (30, 31)}
+    assert len(names) == 2
+    assert max(map(len, names)) <= 120
