@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasketches import hll_sketch, tgt_hll_type
 
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
@@ -51,14 +52,18 @@ def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.r
     """An epoch in which each of the nodes does something; the ledger last, as the speed layer writes it."""
     nodes = sorted(set(nodes))
     rows = view_rows(nodes, rng, days=1, hours=1).append_column("epoch", pa.array([epoch] * (3 * len(nodes)), pa.int64()))
+    accepted = pc.sum(rows["count"]).as_py() or 0
     edges = pa.Table.from_pylist(
-        [{"epoch": epoch, "a": node, "b": node, "seen_count": 1, "first_seen": {"epoch": epoch, "partition": 0, "offset": n}} for n, node in enumerate(nodes)],
+        [
+            {"epoch": epoch, "a": node, "b": node, "seen_count": accepted, "first_seen": {"epoch": epoch, "partition": 0, "offset": n}}
+            for n, node in enumerate(nodes)
+        ],
         schema=SPEED_EDGES_TABLE.schema,
     )
     tables.append(speed_view("person", VIEW), rows, app_id="bench", epoch=epoch)
     tables.append(SPEED_EDGES_TABLE, edges, app_id="bench", epoch=epoch)
     row = {"shard": "0", "epoch": epoch, "topic": "bench", "partition": 0, "start_offset": epoch * 10**6, "end_offset": (epoch + 1) * 10**6}
-    row |= {"accepted": len(nodes), "rejected": 0, "duplicate": 0, "definitions_hash": DEFINITIONS.hash, "committed_at": datetime.now(UTC)}
+    row |= {"accepted": accepted, "rejected": 0, "duplicate": 0, "definitions_hash": DEFINITIONS.hash, "committed_at": datetime.now(UTC)}
     tables.append(LEDGER, pa.Table.from_pylist([row], schema=LEDGER.schema), app_id="bench", epoch=epoch)
 
 

@@ -5,12 +5,8 @@ Generations share nothing: the next one reads the speed tables itself, from its 
 
 from dataclasses import dataclass, field
 
-import numpy as np
-import pyarrow as pa
-
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
-from millrace.errors import CoverageError
 from millrace.ledger import NOTHING
 from millrace.manifest import Manifest
 from millrace.tables import SPEED_EDGES_TABLE, speed_view
@@ -18,6 +14,7 @@ from serving.store.answers import Pinned, Point
 from serving.store.base_building import PERSON
 from serving.store.base_folders import HeldBase
 from serving.store.batch_base import NoReader
+from serving.store.coverage import check_counts, check_edges
 from serving.store.layout import Layout, Slots, encode
 from serving.store.layout import decode as decode_slots
 from serving.store.ledger_tail import LedgerTail
@@ -90,10 +87,11 @@ class Generation:
         head = min(upto, self.head + STEP_EPOCHS)
         self._states.refresh()
         self._edges.refresh()
-        edges = self._edges.rows(head)
-        check_edges(edges, ledger.accepted(self.head, head), after=self.head)
+        edges, states, accepted = self._edges.rows(head), self._states.rows(head), ledger.accepted(self.head, head)
+        check_edges(edges, accepted, after=self.head)
+        check_counts(states, accepted, after=self.head, layout=self.layout)
         step = Step(head, persons=self._persons.prepare(edges, self._writer_reader))
-        for key, slots in self.layout.fold(self._states.rows(head)).items():
+        for key, slots in self.layout.fold(states).items():
             step.slots[key] = self._on_top(key, slots)
         return step
 
@@ -135,14 +133,3 @@ def covers(newer: Definitions, older: Definitions) -> bool:
     """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need."""
     have = newer.states[PERSON]
     return all(hops <= have.get(state, frozenset()) for state, hops in older.states[PERSON].items())
-
-
-def check_edges(edges: pa.Table, accepted: np.ndarray, *, after: int) -> None:
-    """CoverageError when an epoch's edges are fewer than the events the ledger counted: every event leaves at least one edge."""
-    seen = np.bincount(edges["epoch"].to_numpy() - after - 1, weights=edges["seen_count"].to_numpy(), minlength=len(accepted))
-    short = np.flatnonzero(seen[: len(accepted)] < accepted)
-    if len(short):
-        raise CoverageError(
-            f"epoch {after + 1 + int(short[0])} has {int(accepted[short[0]])} events in the ledger but only {int(seen[short[0]])} in {SPEED_EDGES_TABLE.name}; "
-            "the speed tables were trimmed or damaged: restore them, or build a batch version whose cut is later"
-        )

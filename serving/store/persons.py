@@ -19,7 +19,9 @@ class NodeSource(Protocol):
 
     def person_of(self, node: str) -> str | None: ...
 
-    def members(self, person_id: str) -> list[Member]: ...
+    def members(self, person_id: str) -> list[Member]:
+        """By namespace priority."""
+        ...
 
 
 class Person(NamedTuple):

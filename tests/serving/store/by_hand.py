@@ -19,7 +19,7 @@ from millrace.sketches import LG_K
 from millrace.tables import BATCH_NODES, LEDGER, SPEED_EDGES_TABLE, batch_view, speed_view
 from millrace.traits import State
 
-SECRET = bytes(32)
+SECRET = b"\x5a" * 32
 TRAITS = {
     "orders": {"op": "count", "event": "Order"},
     "spend": {"op": "sum", "event": "Order", "value": "properties.revenue"},
@@ -210,7 +210,12 @@ def nodes_of(placed: Iterable[Placed]) -> list[dict[str, Any]]:
     for group in groups:
         anchor = min((first[node], node) for node in group)[1]
         rows += [
-            {"node": node, "person_id": person_id(anchor), "hint": hint(node), "first_seen": dict(zip(("epoch", "partition", "offset"), first[node], strict=True))}
+            {
+                "node": node,
+                "person_id": person_id(anchor),
+                "hint": hint(node),
+                "first_seen": dict(zip(("epoch", "partition", "offset"), first[node], strict=True)),
+            }
             for node in sorted(group)
         ]
     return rows

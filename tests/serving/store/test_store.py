@@ -10,7 +10,7 @@ from millrace.identity import person_id
 from millrace.tables import LEDGER, SPEED_EDGES_TABLE, speed_view
 from serving.store.store import Store
 from tests.serving.store.by_hand import TRAITS, HandMade, Order, definitions_of
-from tests.serving.store.conftest import StartStore, wait_until
+from tests.serving.store.stores import StartStore, wait_until
 
 ANN, BOB, PHONE, DEVICE = "user_id:ann", "user_id:bob", "phone:p", "anonymous_id:d"
 
@@ -150,7 +150,20 @@ def test_trimmed_speed_tables_are_noticed_rather_than_answered_from(tenant: Hand
     store = start_store(wait=False)
     wait_until(lambda: store.status().problem is not None)
     assert not store.status().ready and store.profile(ANN) is None
-    assert "epoch 1 has 1 events in the ledger but only 0" in (store.status().problem or "")
+    assert "epoch 1 has 1 events in the ledger but 0" in (store.status().problem or "")
+
+
+def test_increments_that_do_not_count_every_event_of_the_ledger_are_not_answered_from(tenant: HandMade, start_store: StartStore) -> None:
+    tenant.definitions = definitions_of({"events": {"op": "count", "window": "24h"}})
+    store = start_store(tenant.definitions)
+    tenant.write(Order(ANN), Order(BOB))
+    wait_until(lambda: store.status().head == 1)
+    tenant.begin(Order(ANN), Order(BOB))
+    DeltaTable(tenant.tables.path(speed_view("person", tenant.view))).delete(f"epoch = 2 AND key = '{BOB}'")
+    tenant.commit(2)
+    wait_until(lambda: not store.status().complete)
+    assert (store.status().head, values(store, BOB)) == (1, {"events": 1})
+    assert "epoch 2 has 2 events in the ledger but 1 in the increments" in (store.status().problem or "")
 
 
 def test_identifiers_seen_together_after_the_cut_join_persons(tenant: HandMade, start_store: StartStore) -> None:
