@@ -20,7 +20,9 @@ def writer_lease(root: str | Path, tenant: str, writer: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise LeaseHeld(f"process {holder} already writes the {writer} tables of {tenant} under {root}; stop it first, two writers would lose commits") from None
+            raise LeaseHeld(
+                f"process {holder} already writes the {writer} tables of {tenant} under {root}; stop it first, two writers would lose commits"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

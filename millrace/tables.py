@@ -132,3 +132,11 @@ def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
     """Where a table of the tenant lives. A root with a scheme (s3://…) is kept as it is."""
     name = table if isinstance(table, str) else table.name
     return f"{str(root).rstrip('/')}/{tenant}/{name}"
+
+
+def profiles_table(view: View) -> Table:
+    """``serving/profiles``: one row a person as of the last publish, with a typed column a trait."""
+    kinds = {"count": pa.int64(), "approx_distinct": pa.int64(), "sum": NUMBER, "avg": NUMBER}
+    traits = [(name, kinds.get(trait.op) or VALUE_TYPES[trait.resolved_type]) for name, trait in view.traits.items()]
+    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("definitions_hash", pa.string())]
+    return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))

@@ -1,9 +1,12 @@
 """What the tests share: one Spark session and one real Kafka broker for the whole run, each started by the first test that asks for it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.tenant import Tenant
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,3 +30,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
 
     with Broker(tmp_path_factory.mktemp("kafka")) as running:
         yield running
+
+
+@pytest.fixture
+def tenant(spark: "SparkSession", broker: "Broker", tmp_path: Path) -> Tenant:
+    """A tenant that no other test knows, with a root and a topic of its own."""
+    return Tenant(spark, broker, tmp_path)

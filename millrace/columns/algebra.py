@@ -22,9 +22,9 @@ def typed_value(path: str, value_type: str) -> Column:
     return F.when(text.rlike(NUMBER_PATTERN), text.try_cast(f"decimal(24,{SCALE})"))
 
 
-def merge(state: State) -> Column:
-    """Aggregate that folds states of one key and tile into one; null is the zero."""
-    states = F.col(state.name)
+def merge(state: State, states: Column | None = None) -> Column:
+    """Aggregate that folds states of one group into one; null is the zero. ``states``: the state's own column unless given."""
+    states = F.col(f"`{state.name}`") if states is None else states
     if state.kind in ("count", "sum"):
         return F.sum(states).cast(state.delta_type)
     if state.kind in ("min", "first"):

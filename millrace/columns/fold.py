@@ -27,6 +27,11 @@ def value_columns(states: Iterable[State]) -> list[Column]:
 
 def fold_events(events: DataFrame, states: Hops) -> DataFrame:
     """States of a view from counted events with their parsed ``message``: one row per (key, hop, hop_start). See millrace/fold.py."""
+    return merge_states(partial_states(events, states), states)
+
+
+def partial_states(events: DataFrame, states: Hops) -> DataFrame:
+    """The same before the last merge: several rows of one key and tile may come, one from each slice of the frame."""
     ddl = ", ".join(["key STRING", "hop INT", "hop_start TIMESTAMP", *(f"`{state.name}` {state.delta_type}" for state in states)])
 
     def fold_slices(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -34,7 +39,7 @@ def fold_events(events: DataFrame, states: Hops) -> DataFrame:
             yield from fold.fold_events(pa.Table.from_batches([batch]), states).to_batches()
 
     narrow = events.select("node", "event_time", "received_at", "partition", "offset", "source", "type", "name", *value_columns(states))
-    return merge_states(narrow.mapInArrow(fold_slices, ddl), states)
+    return narrow.mapInArrow(fold_slices, ddl)
 
 
 def merge_states(rows: DataFrame, states: Hops) -> DataFrame:

@@ -54,6 +54,11 @@ def identifiers(normal: list[tuple[str, Column]], secret: bytes) -> Column:
 
 def edges_of(events: DataFrame) -> DataFrame:
     """Edges of counted events, one row per pair. In: identifiers, event_time, epoch, partition, offset. See millrace/edges.py."""
+    return merge_edges(partial_edges(events))
+
+
+def partial_edges(events: DataFrame) -> DataFrame:
+    """The same before the last merge: several rows of one pair may come, one from each slice of the frame."""
     ddl = (
         "a STRING, b STRING, hint_a STRING, hint_b STRING, first_at TIMESTAMP, last_at TIMESTAMP, seen_count BIGINT, "
         "first_seen STRUCT<epoch: BIGINT, partition: INT, offset: BIGINT>"
@@ -63,7 +68,7 @@ def edges_of(events: DataFrame) -> DataFrame:
         for batch in batches:
             yield from edges.edges_of(pa.Table.from_batches([batch])).to_batches()
 
-    return merge_edges(events.select("identifiers", "event_time", "epoch", "partition", "offset").mapInArrow(slices, ddl))
+    return events.select("identifiers", "event_time", "epoch", "partition", "offset").mapInArrow(slices, ddl)
 
 
 def merge_edges(rows: DataFrame) -> DataFrame:

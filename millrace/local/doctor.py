@@ -131,7 +131,9 @@ def _disk(folder: Path) -> Finding:
 
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return Finding("memory", f"{total:.0f} GB", None if total >= MEMORY_GB * 0.9 else f"give the machine {MEMORY_GB} GB: broker, Spark driver and API need about 3")
+    return Finding(
+        "memory", f"{total:.0f} GB", None if total >= MEMORY_GB * 0.9 else f"give the machine {MEMORY_GB} GB: broker, Spark driver and API need about 3"
+    )
 
 
 def _mend(subject: str, error: SetupError) -> Finding:

@@ -13,6 +13,8 @@ from millrace.tables import EVENTS, REJECTED
 from tests.tenant import ORDERS, Tenant, order
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
+
+
 def test_every_record_is_accepted_rejected_or_duplicate_and_the_three_add_up(tenant: Tenant) -> None:
     tenant.send(order("m1"), order("m2"), order("m1"), b"not json", {"type": "track", "event": "x", "messageId": "m3"}, b"\xff\xfe")
     tenant.run()
@@ -78,7 +80,9 @@ def test_spark_offsets_without_our_own_file_are_refused(tenant: Tenant) -> None:
 def test_new_definitions_are_announced_by_an_epoch_without_records(tenant: Tenant) -> None:
     tenant.send(order("m1"))
     tenant.run()
-    changed = {"person": {"key": "node", "traits": ORDERS["person"]["traits"] | {"largest": {"event": "Order Completed", "op": "max", "value": "properties.revenue"}}}}
+    changed = {
+        "person": {"key": "node", "traits": ORDERS["person"]["traits"] | {"largest": {"event": "Order Completed", "op": "max", "value": "properties.revenue"}}}
+    }
     tenant.definitions = Definitions.model_validate({"views": changed})
     tenant.send(order("m2", revenue=30))
     tenant.run()
@@ -90,7 +94,9 @@ def test_new_definitions_are_announced_by_an_epoch_without_records(tenant: Tenan
 
 
 def test_late_event_goes_to_the_tile_of_its_event_time(tenant: Tenant) -> None:
-    tenant.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": {"orders_7d": {"event": "Order Completed", "op": "count", "window": "7d"}}}}})
+    tenant.definitions = Definitions.model_validate(
+        {"views": {"person": {"key": "node", "traits": {"orders_7d": {"event": "Order Completed", "op": "count", "window": "7d"}}}}}
+    )
     tenant.send(order("m1") | {"timestamp": "2020-02-02T02:02:02Z"}, order("m2") | {"timestamp": "1999-01-01T00:00:00Z"})
     tenant.run()
     starts = sorted(tenant.tables.read("speed/person")["hop_start"].to_pylist())

@@ -1,0 +1,171 @@
+"""Builds on a real broker, stream and Delta tables: what is published, when nothing is, and that a publish changes no answer."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from deltalake import DeltaTable
+
+from batch.build import build
+from batch.profiles import publish_profiles
+from batch.rollback import roll_back
+from millrace.definitions import Definitions
+from millrace.errors import ConfigurationError, CoverageError, NothingToDo, ProofError
+from millrace.manifest import latest_manifest
+from speed.seen import SeenIndex
+from tests.tenant import ORDERS, Tenant, order
+
+pytestmark = [pytest.mark.stack, pytest.mark.spark]
+
+
+def states(tenant: Tenant, manifest) -> list[dict]:
+    rows = tenant.tables.read("batch/person", version=manifest.tables["batch/person"])
+    return rows.sort_by([("key", "ascending"), ("hop", "ascending"), ("hop_start", "ascending")]).to_pylist()
+
+
+def test_first_build_holds_every_epoch_and_a_second_has_nothing_to_do(tenant: Tenant) -> None:
+    tenant.send(order("m1"), order("m2", revenue=2.5), order("m3", user="u2"))
+    tenant.run()
+    manifest = build(tenant.spark, tenant.tables, tenant.definitions)
+    assert (manifest.manifest_id, manifest.cut, manifest.kind) == (1, 1, "full")
+    assert sorted((row["count_order_completed"], str(row["sum_properties_revenue_order_completed"])) for row in states(tenant, manifest)) == [
+        (1, "10.000000000"),
+        (2, "12.500000000"),
+    ]
+    with pytest.raises(NothingToDo, match="already holds"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+
+
+def test_full_equals_incremental(tenant: Tenant) -> None:
+    tenant.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": {
+        "orders": {"event": "Order Completed", "op": "count", "window": "30d"}, "stores": {"event": "Order Completed", "op": "approx_distinct", "value": "properties.store"},
+        "last": {"op": "last", "value": "event_time"}, "largest": {"op": "max", "value": "properties.revenue"}, "average": {"op": "avg", "value": "properties.revenue"},
+    }}}})  # fmt: skip
+    tenant.send(*(order(f"m{n}", user=f"u{n % 3}", revenue=n, properties={"store": n % 5, "revenue": n}) for n in range(20)))
+    tenant.run(max_records=7)
+    build(tenant.spark, tenant.tables, tenant.definitions)
+    tenant.send(*(order(f"m{n}", user=f"u{n % 4}", revenue=n, anonymousId=f"a{n % 7}") for n in range(15, 40)))
+    tenant.run()
+    incremental = build(tenant.spark, tenant.tables, tenant.definitions)
+    full = build(tenant.spark, tenant.tables, tenant.definitions, full=True)
+    assert (incremental.kind, full.kind) == ("incremental", "full")
+    for row in (*states(tenant, incremental), *states(tenant, full)):
+        row.pop("distinct_properties_store_order_completed")
+    assert states_without_sketches(tenant, incremental) == states_without_sketches(tenant, full)
+    assert tenant.tables.read("batch/nodes", version=incremental.tables["batch/nodes"]).equals(
+        tenant.tables.read("batch/nodes", version=full.tables["batch/nodes"])
+    )
+
+
+def states_without_sketches(tenant: Tenant, manifest) -> list[dict]:
+    return [{name: value for name, value in row.items() if not name.startswith("distinct_")} for row in states(tenant, manifest)]
+
+
+def test_duplicate_that_escaped_the_horizon_is_repaired_and_named(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant.send(order("m1"))
+    tenant.run()
+    build(tenant.spark, tenant.tables, tenant.definitions)
+    monkeypatch.setattr(SeenIndex, "covers", lambda *_: True)
+    SeenIndex(tenant.checkpoint / "seen").rotate(datetime.now(UTC))
+    SeenIndex(tenant.checkpoint / "seen").rotate(datetime.now(UTC) + timedelta(days=30))
+    SeenIndex(tenant.checkpoint / "seen").rotate(datetime.now(UTC) + timedelta(days=60))
+    tenant.send(order("m1"), order("m2", user="u2"))
+    tenant.run()
+    assert tenant.orders() == 3
+    manifest = build(tenant.spark, tenant.tables, tenant.definitions)
+    assert manifest.proof["escaped_duplicates"] == 1
+    assert manifest.proof["batch/person"]["explained"] == 1
+    assert [row["count_order_completed"] for row in states(tenant, manifest)] == [1, 1]
+
+
+def test_difference_nothing_explains_blocks_the_publish(tenant: Tenant) -> None:
+    tenant.send(order("m1"), order("m2", user="u2"))
+    tenant.run()
+    first = build(tenant.spark, tenant.tables, tenant.definitions)
+    tenant.send(order("m3"))
+    tenant.run()
+    DeltaTable(tenant.tables.path("speed/person")).update(updates={"count_order_completed": "7"}, predicate="epoch = 2")
+    with pytest.raises(ProofError, match="differently for 1 keys"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+    assert latest_manifest(tenant.tables) == first
+
+
+def test_missing_log_row_blocks_the_publish(tenant: Tenant) -> None:
+    tenant.send(order("m1"), order("m2"))
+    tenant.run()
+    DeltaTable(tenant.tables.path("log/events")).delete('"offset" = 1')
+    with pytest.raises(ProofError, match="2 rows in the ledger, 1 in the log"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+
+
+def test_hole_in_the_ledger_stops_the_build(tenant: Tenant) -> None:
+    tenant.send(order("m1"), order("m2"), order("m3"))
+    tenant.run(max_records=1)
+    DeltaTable(tenant.tables.path("log/ledger")).delete("epoch = 2")
+    with pytest.raises(CoverageError, match="no epoch 2"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+
+
+def test_rollback_serves_an_older_version_and_refuses_one_that_is_gone(tenant: Tenant) -> None:
+    tenant.send(order("m1"))
+    tenant.run()
+    first = build(tenant.spark, tenant.tables, tenant.definitions)
+    tenant.send(order("m2"))
+    tenant.run()
+    build(tenant.spark, tenant.tables, tenant.definitions)
+    again = roll_back(tenant.tables, 1)
+    assert (again.manifest_id, again.kind, again.cut, again.tables) == (3, "rollback", 1, first.tables)
+    assert [row["count_order_completed"] for row in states(tenant, again)] == [1]
+    assert build(tenant.spark, tenant.tables, tenant.definitions).cut == 2
+    with pytest.raises(ConfigurationError, match="manifest 9 is not kept; kept are"):
+        roll_back(tenant.tables, 9)
+
+
+def test_build_under_other_definitions_than_the_stream_is_refused_and_new_ones_fill_back(tenant: Tenant) -> None:
+    tenant.send(order("m1", revenue=3))
+    tenant.run()
+    build(tenant.spark, tenant.tables, tenant.definitions)
+    traits = ORDERS["person"]["traits"] | {"largest": {"op": "max", "value": "properties.revenue"}}
+    tenant.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": traits}}})
+    with pytest.raises(ConfigurationError, match="restart the stream first"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+    tenant.send(order("m2", revenue=2))
+    tenant.run()
+    manifest = build(tenant.spark, tenant.tables, tenant.definitions)
+    assert manifest.kind == "full"
+    assert [row["max_properties_revenue"] for row in states(tenant, manifest)] == [Decimal(3)]
+
+
+def test_persons_are_the_connected_components(tenant: Tenant) -> None:
+    identify = {"type": "identify", "userId": "u1", "messageId": "i1", "traits": {"email": "A@x.org"}}
+    tenant.send(order("m1", anonymousId="a1"), identify, order("m2", user="u2"), {"type": "alias", "messageId": "x", "userId": "u1", "previousId": "old"})
+    tenant.run()
+    manifest = build(tenant.spark, tenant.tables, tenant.definitions)
+    nodes = tenant.tables.read("batch/nodes", version=manifest.tables["batch/nodes"])
+    sizes = nodes.group_by("person_id").aggregate([("node", "count")])["node_count"].to_pylist()
+    assert sorted(sizes) == [1, 5]
+
+
+def test_profiles_table_opens_in_every_reader(tenant: Tenant) -> None:
+    import duckdb
+    import polars as pl
+
+    tenant.send(order("m1", revenue=2.5), order("m2"), order("m3", user="u2", timestamp="2017-05-07T00:00:00Z"))
+    tenant.run()
+    build(tenant.spark, tenant.tables, tenant.definitions)
+    assert publish_profiles(tenant.spark, tenant.tables) == 2
+    path = tenant.tables.path("serving/profiles")
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    import duckdb_extension_delta  # noqa: F401
+
+    expected = [(1, Decimal(10)), (2, Decimal("12.5"))]
+    rows = DeltaTable(path).to_pyarrow_table()
+    assert sorted(zip(rows["orders"].to_pylist(), rows["spend"].to_pylist(), strict=True)) == expected
+    assert sorted(pl.read_delta(path).select("orders", "spend").rows()) == expected
+    assert sorted(connection.sql("SELECT orders, spend FROM rows").fetchall()) == expected
+    assert sorted(map(tuple, tenant.spark.read.format("delta").load(path).select("orders", "spend").collect())) == expected
+    protocol = DeltaTable(path).protocol()
+    assert (protocol.min_reader_version, protocol.reader_features) == (1, None)
+    assert pc.all(pc.equal(rows["manifest_id"], 1)).as_py() and isinstance(rows, pa.Table)
