@@ -55,7 +55,7 @@ def requests(batch: int, write_key: str) -> list[bytes]:
     return made
 
 
-def drive(address: tuple[str, int], sent: list[bytes], seconds: float) -> tuple[int, float, list[float]]:
+def drive(address: tuple[str, int], sent: list[bytes], seconds: float, connections: int = CONNECTIONS) -> tuple[int, float, list[float]]:
     """Keeps every connection busy for that long; answered requests, seconds taken, latencies. Any answer but 200 ends the run."""
     selector = selectors.DefaultSelector()
     began = time.perf_counter()
@@ -63,7 +63,7 @@ def drive(address: tuple[str, int], sent: list[bytes], seconds: float) -> tuple[
     turn = answered = 0
     latencies: list[float] = []
     parts: dict[socket.socket, bytes] = {}
-    for _ in range(CONNECTIONS):
+    for _ in range(connections):
         connection = socket.create_connection(address)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ)
@@ -144,6 +144,7 @@ def measure() -> dict[str, object]:
                 for _ in range(ROUNDS):
                     runs.append({"what": "bare", "batch": batch, **run_once(*bare, batch, key)})
                     runs.append({"what": "collector", "batch": batch, **run_once(*collector, batch, key)})
+            _, _, alone = drive(collector[1], requests(1, key), MEASURED_S, connections=1)
 
     def median(what: str, batch: int, figure: str) -> float:
         return statistics.median(float(run[figure]) for run in runs if run["what"] == what and run["batch"] == batch)
@@ -152,6 +153,7 @@ def measure() -> dict[str, object]:
     return {
         "ratio": value / baseline, "baseline": baseline, "value": value, "must": MUST, "aim": AIM, "unit": "events per second and core, batches of 20",
         "ratio_wall": median("collector", 20, "per_second") / median("bare", 20, "per_second"),
+        "latency_alone_ms": statistics.median(alone) * 1000,
         "ratio_single": median("collector", 1, "per_core") / median("bare", 1, "per_core"),
         "runs": runs,
     }  # fmt: skip

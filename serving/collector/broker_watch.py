@@ -74,6 +74,9 @@ class BrokerWatch:
                 self._look()
             except (KafkaError, BrokerUnavailable, OSError) as error:
                 self._missed(error)
+            except Exception as error:  # edge of the thread: without it the collector would never find its broker again
+                logger.exception("broker_watch_failed")
+                self._missed(error)
         self._drop_admin()
 
     def _look(self) -> None:

@@ -33,6 +33,8 @@ def serve_collector(listen: str, keys: TenantKeys, publisher: KafkaPublisher, *,
         loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False, proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=int(DELIVERY_TIMEOUT_S) + 5, backlog=BACKLOG,
     )  # fmt: skip
+    for noisy in ("kafka.net", "kafka.cluster"):  # several lines a second while the broker is away; the watch says it once
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # uvicorn drains at these signals and then sends them to itself again, for whoever listened before: without this the process would die of them.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
