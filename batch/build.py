@@ -9,23 +9,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deltalake import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from batch.components import components
-from batch.proof import prove_coverage, prove_edges, prove_view
-from batch.states import Recomputed, answers_before, read, recompute
+from batch.counted import Counted, counted_events
+from batch.engines import DriverEngine, Engine, SparkEngine, with_columns
+from batch.proof import prove_coverage, prove_invariance
+from batch.states import answers_before, recompute, states_of, with_message
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, NothingToDo
 from millrace.faults import crash_point
 from millrace.ledger import NOTHING, Ledger, read_ledger
 from millrace.manifest import Manifest, kept_manifests, read_manifests, write_manifest
-from millrace.tables import BATCH_EDGES, BATCH_NODES, EVENTS, Table, batch_view
+from millrace.tables import BATCH_EDGES, BATCH_NODES, EVENTS, batch_view
 from millrace.traits import State
 
 log = logging.getLogger(__name__)
 IN_DRIVER = 5_000_000
-"""Log rows up to which results go through the driver as Arrow and are written by delta-rs, which saves a second a table; above, Spark writes."""
+"""Log rows up to which results are merged, compared and written in the driver; above, on Spark's executors."""
 
 
 def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, full: bool = False, keep: int = 5) -> Manifest:
@@ -37,19 +39,25 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     _check_work(ledger, definitions, serving=serving, full=full)
     base = serving if serving and serving.definitions_hash == definitions.hash and not full else None
     seconds: dict[str, float] = {}
-    for table in (*(batch_view(name, view) for name, view in definitions.views.items()), BATCH_EDGES, BATCH_NODES):
+    for table in (*states_of(definitions), BATCH_NODES):
         tables.create(table)
-    recomputed = recompute(spark, tables, definitions, base=base, cut=ledger.head)
+    engine: Engine = DriverEngine(tables) if ledger.counts()["received"] <= IN_DRIVER else SparkEngine(spark, tables)
+    log_rows = with_columns(spark.read.format("delta").load(tables.path(EVENTS)), EVENTS)
+    counted = counted_events(log_rows, after=base.cut if base else NOTHING, until=ledger.head)
+    events = with_message(counted.events, definitions).persist()
     try:
         with _timed(seconds, "states"):
-            versions = {table.name: _write(tables, table, frame, small=ledger.counts()["received"] <= IN_DRIVER) for table, frame in recomputed.tables.items()}
-        with _timed(seconds, "persons"):
-            edges = tables.read(BATCH_EDGES, version=versions[BATCH_EDGES.name])
-            versions[BATCH_NODES.name] = tables.replace(BATCH_NODES, components(edges))
-        crash_point("batch.states_written")
-        proof = _prove(spark, tables, definitions, serving=serving, base=base, ledger=ledger, recomputed=recomputed, versions=versions, seconds=seconds)
+            versions = {table.name: engine.write(table, rows) for table, rows in recompute(engine, events, definitions, base=base).items()}
     finally:
-        recomputed.counted.events.unpersist()
+        events.unpersist()
+    with _timed(seconds, "persons"):
+        versions[BATCH_NODES.name] = tables.replace(BATCH_NODES, components(tables.read(BATCH_EDGES, version=versions[BATCH_EDGES.name])))
+    crash_point("batch.states_written")
+    with _timed(seconds, "coverage"):
+        coverage = prove_coverage(log_rows, ledger, after=base.cut if base else NOTHING, until=ledger.head)
+    with _timed(seconds, "invariance"):
+        invariance = _prove(engine, definitions, serving=serving, cut=ledger.head, counted=counted, versions=versions)
+    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, **coverage, **invariance}
     crash_point("batch.proved")
     manifest = Manifest(
         manifest_id=(serving.manifest_id if serving else 0) + 1, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
@@ -76,36 +84,20 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")
 
 
-def _write(tables: TenantTables, table: Table, frame: DataFrame, *, small: bool) -> int:
-    """Replaces the rows of a batch table; nobody reads the new version before a manifest names it."""
-    if small:
-        return tables.replace(table, frame.toArrow())
-    frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(tables.path(table))
-    return DeltaTable(tables.path(table)).version()
-
-
-def _prove(
-    spark: SparkSession, tables: TenantTables, definitions: Definitions, *,
-    serving: Manifest | None, base: Manifest | None, ledger: Ledger, recomputed: Recomputed, versions: dict[str, int], seconds: dict[str, float],
-) -> dict[str, Any]:  # fmt: skip
-    """Figures of the proof; raises before anything is published. With changed definitions the states both versions have are compared."""
-    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "compared_with": serving.manifest_id if serving else None}
-    with _timed(seconds, "coverage"):
-        proof |= prove_coverage(read(spark, tables, EVENTS), ledger, after=base.cut if base else NOTHING, until=ledger.head)
-        escaped = recomputed.counted.escaped.select("identifiers", "epoch").toArrow().to_pylist()
+def _prove(engine: Engine, definitions: Definitions, *, serving: Manifest | None, cut: int, counted: Counted, versions: dict[str, int]) -> dict[str, Any]:
+    """Publish invariance of all tables; raises before anything is published. With changed definitions the states both versions have are compared."""
+    after = serving.cut if serving else NOTHING
+    escaped = counted.escaped.select("identifiers", "epoch").toArrow().to_pylist()
     touched = {entry["node"] for row in escaped for entry in row["identifiers"]}
-    proof |= {"escaped_duplicates": sum(row["epoch"] > (serving.cut if serving else NOTHING) for row in escaped)}
-    before = answers_before(spark, tables, definitions, base=serving, cut=ledger.head)
-    with _timed(seconds, "invariance"):
-        for name, view in definitions.views.items():
-            table = batch_view(name, view)
-            after = spark.read.format("delta").option("versionAsOf", versions[table.name]).load(tables.path(table))
-            common = comparable_states(
-                view.states, serving.definitions.states.get(name, {}) if serving and serving.definitions_hash != definitions.hash else view.states
-            )
-            proof[table.name] = prove_view(before[table], after, common, touched=touched) if common else {"rows_compared": 0}
-        after = spark.read.format("delta").option("versionAsOf", versions[BATCH_EDGES.name]).load(tables.path(BATCH_EDGES))
-        proof[BATCH_EDGES.name] = prove_edges(before[BATCH_EDGES], after, touched=touched)
+    proof: dict[str, Any] = {"compared_with": serving.manifest_id if serving else None, "escaped_duplicates": sum(row["epoch"] > after for row in escaped)}
+    before = answers_before(engine, definitions, serving=serving, cut=cut)
+    known = {batch_view(name, view).name: view.states for name, view in serving.definitions.views.items()} if serving else {}
+    for table, states in states_of(definitions).items():
+        common = states if states is None or table.name not in known else comparable_states(states, known[table.name])
+        written = engine.at_version(table, versions[table.name])
+        proof[table.name] = (
+            prove_invariance(engine, table, common, before=before[table], after=written, touched=touched) if common != {} else {"rows_compared": 0}
+        )
     return proof
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from batch.states import read_version
+from batch.engines import SparkEngine
 from millrace.columns.finish import finish_traits
 from millrace.delta import TenantTables
 from millrace.errors import NothingToDo
@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 def person_traits(spark: SparkSession, tables: TenantTables, manifest: Manifest, *, as_of: datetime) -> DataFrame:
     """One row per person of the manifest: person_id, identifiers (count), hints (comma-separated), a column a trait, as of a time."""
     view = manifest.definitions.views["person"]
-    nodes = read_version(spark, tables, BATCH_NODES, manifest)
-    tiles = read_version(spark, tables, batch_view("person", view), manifest).join(nodes.select(F.col("node").alias("key"), "person_id"), "key", "inner")
+    engine = SparkEngine(spark, tables)
+    nodes = engine.published(BATCH_NODES, manifest)
+    tiles = engine.published(batch_view("person", view), manifest).join(nodes.select(F.col("node").alias("key"), "person_id"), "key", "inner")
     persons = nodes.groupBy("person_id").agg(
         F.count(F.lit(1)).alias("identifier_count"), F.array_join(F.sort_array(F.collect_list("hint")), ", ").alias("hints")
     )

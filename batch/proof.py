@@ -3,20 +3,16 @@
 A difference is allowed only where an escaped duplicate explains it; anything else raises ProofError, and the published version keeps serving.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from millrace.columns.fold import KEY
+from batch.engines import Engine, Hops
 from millrace.errors import ProofError
 from millrace.ledger import Ledger
-from millrace.sketches import estimate
-from millrace.tables import EDGES
-from millrace.traits import State
+from millrace.tables import Table
 
 SHOWN = 5
 """Keys a message names; the proof counts all."""
@@ -41,54 +37,14 @@ def prove_coverage(log: DataFrame, ledger: Ledger, *, after: int, until: int) ->
     return {"log_rows": sum(row["rows"] for row in found)}
 
 
-def prove_view(before: DataFrame, after: DataFrame, states: dict[State, frozenset[int]], *, touched: set[str]) -> dict[str, int]:
-    """Publish invariance of a view: every state of every (key, hop, hop_start) is equal. ``touched``: nodes of escaped duplicates, whose differences are explained."""
-    joined = _shown(before, states).alias("l").join(_shown(after, states).alias("r"), list(KEY), "full_outer")
-    exact = [~F.col(f"l.{s.name}").eqNullSafe(F.col(f"r.{s.name}")) for s in states if s.kind != "distinct"]
-    sketches = [s for s in states if s.kind == "distinct"]
-    pairs = F.array(*(F.struct(F.col(f"l.{s.name}").alias("l"), F.col(f"r.{s.name}").alias("r")) for s in sketches)) if sketches else F.lit(None)
-    flagged = joined.select("key", _any(exact).alias("differs"), *([pairs.alias("sketches")] if sketches else []))
-    suspects = flagged.filter(F.col("differs") | F.exists("sketches", lambda pair: ~pair["l"].eqNullSafe(pair["r"]))) if sketches else flagged.filter("differs")
-    if sketches:
-        suspects = suspects.mapInArrow(_unequal_estimates, "key STRING")
-    return _verdict(suspects.select("key"), touched, compared=after)
-
-
-def prove_edges(before: DataFrame, after: DataFrame, *, touched: set[str]) -> dict[str, int]:
-    """Publish invariance of the edges: same pairs, times, counts and first positions."""
-    joined = before.alias("l").join(after.alias("r"), ["a", "b"], "full_outer")
-    differs = _any([~F.col(f"l.{name}").eqNullSafe(F.col(f"r.{name}")) for name in EDGES.names if name not in ("a", "b")])
-    explained = F.when(F.col("a").isin(*touched) | F.col("b").isin(*touched), F.col("a")) if touched else F.lit(None)
-    return _verdict(joined.filter(differs).select(F.coalesce(explained, F.concat_ws(" ", "a", "b")).alias("key")), touched, compared=after)
-
-
-def _shown(rows: DataFrame, states: dict[State, frozenset[int]]) -> DataFrame:
-    """The states in the hops they are kept for, without rows that hold none: what an answer can depend on."""
-    kept = [F.when(F.col("hop").isin(*hops), F.col(f"`{state.name}`")).alias(state.name) for state, hops in states.items()]
-    return rows.select(*KEY, *kept).filter(_any([F.col(f"`{state.name}`").isNotNull() for state in states]))
-
-
-def _any(flags: list[Column]) -> Column:
-    found = F.lit(False)
-    for flag in flags:
-        found = found | flag
-    return found
-
-
-def _unequal_estimates(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Keys whose exact states differ or whose sketches, unequal in bytes, differ in their estimate too."""
-    for batch in batches:
-        rows = batch.to_pylist()
-        keys = [row["key"] for row in rows if row["differs"] or any(estimate(pair["l"]) != estimate(pair["r"]) for pair in row["sketches"])]
-        yield pa.RecordBatch.from_arrays([pa.array(keys, pa.string())], ["key"])
-
-
-def _verdict(differing: DataFrame, touched: set[str], *, compared: DataFrame) -> dict[str, Any]:
-    rows = differing.groupBy("key").count().limit(100_000).toArrow().to_pylist()
-    unexplained = [row["key"] for row in rows if row["key"] not in touched]
+def prove_invariance(engine: Engine, table: Table, states: Hops | None, *, before: Any, after: Any, touched: set[str]) -> dict[str, int]:
+    """Every row of the table is equal before and after the publish. ``touched``: nodes of escaped duplicates, whose differences are explained."""
+    differing = engine.differing(before, after, states)
+    unexplained = [key for key in differing if not touched.intersection(key)]
     if unexplained:
+        shown = ", ".join(" ".join(key) for key in unexplained[:SHOWN])
         raise ProofError(
-            f"the new version would answer differently for {len(unexplained)} keys (first: {', '.join(unexplained[:SHOWN])}) and no escaped duplicate explains it; "
-            "nothing was published, the last version keeps serving; rebuild the speed tables from the log or report this"
+            f"{table.name}: the new version would answer differently for {len(unexplained)} keys (first: {shown}) and no escaped duplicate explains it; nothing was "
+            "published, the last version keeps serving; rebuild the speed tables from the log or report this"
         )
-    return {"rows_compared": compared.count(), "differences": sum(row["count"] for row in rows), "explained": sum(row["count"] for row in rows)}
+    return {"rows_compared": engine.count(after), "differences": len(differing), "explained": len(differing)}
