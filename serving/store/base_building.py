@@ -116,7 +116,7 @@ def _write(environment: lmdb.Environment, name: str, pairs: Pairs) -> None:
     while chunk := list(islice(pairs, ROWS)):
         with environment.begin(write=True, db=database) as transaction:
             for key, value in chunk:
-                if not transaction.put(key, value, append=True, overwrite=False):
+                if not transaction.put(key, value, append=True):
                     raise CoverageError(f"the batch tables hold {name} with a key that comes twice; build a new batch version with --full")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 from datasketches import hll_sketch, tgt_hll_type
+from hypothesis import HealthCheck, settings
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
@@ -19,6 +20,8 @@ from millrace.sketches import LG_K
 from millrace.tables import BATCH_NODES, LEDGER, SPEED_EDGES_TABLE, batch_view, speed_view
 from millrace.traits import State
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests: a busy machine is no failure."""
 SECRET = b"\x5a" * 32
 TRAITS = {
     "orders": {"op": "count", "event": "Order"},
@@ -104,14 +107,22 @@ class HandMade:
     def commit(self, accepted: int, *, epoch: int | None = None) -> int:
         """The ledger row that makes the last epoch (or the one given) exist."""
         epoch = epoch or self.epochs
-        row = {
-            "shard": "0", "epoch": epoch, "topic": "t.events", "partition": 0, "start_offset": self.ended, "end_offset": self.ended + accepted,
-            "accepted": accepted, "rejected": 0, "duplicate": 0, "definitions_hash": self.definitions.hash,
-            "committed_at": datetime(2025, 1, 10, 12, 0, epoch, tzinfo=UTC),
-        }  # fmt: skip
-        self.ended += accepted
-        self.tables.append(LEDGER, pa.Table.from_pylist([row], schema=LEDGER.schema), app_id="ledger", epoch=epoch)
+        self.tables.append(LEDGER, self.ledger_rows((epoch, accepted)), app_id="ledger", epoch=epoch)
         return epoch
+
+    def ledger_rows(self, *epochs: tuple[int, int]) -> pa.Table:
+        """A row for each (epoch, accepted), offsets joined to what was written before."""
+        rows = []
+        for epoch, accepted in epochs:
+            rows.append(
+                {
+                    "shard": "0", "epoch": epoch, "topic": "t.events", "partition": 0, "start_offset": self.ended, "end_offset": self.ended + accepted,
+                    "accepted": accepted, "rejected": 0, "duplicate": 0, "definitions_hash": self.definitions.hash,
+                    "committed_at": datetime(2025, 1, 10, 12, 0, epoch, tzinfo=UTC),
+                }
+            )  # fmt: skip
+            self.ended += accepted
+        return pa.Table.from_pylist(rows, schema=LEDGER.schema)
 
     def publish(self, cut: int) -> Manifest:
         """A batch version of all epochs ≤ ``cut``."""

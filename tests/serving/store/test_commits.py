@@ -84,6 +84,15 @@ def test_rows_are_taken_once_and_in_step_with_the_head(tables: TenantTables) -> 
     assert (epochs(tail.rows(2)), epochs(tail.rows(3))) == ([], [3])
 
 
+def test_of_a_file_that_holds_more_only_the_epochs_asked_for_are_taken(tables: TenantTables) -> None:
+    tail = EpochTail(tables, NUMBERS, after=1)
+    write(tables, 1, 2, 3, 4)
+    tail.refresh()
+    assert epochs(tail.rows(3)) == [2, 3]
+    tail.taken(3)
+    assert epochs(tail.rows(9)) == [4]
+
+
 def test_a_compaction_and_a_trim_bring_nothing_back(tables: TenantTables) -> None:
     tail = EpochTail(tables, NUMBERS, after=0)
     for epoch in (1, 2, 3):

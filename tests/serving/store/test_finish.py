@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from millrace.algebra import scaled
 from millrace.finish import finish, micros, tile_range, time_text, window_end
 from millrace.traits import Trait
+from tests.serving.store.by_hand import PATIENT
 
 MONEY = st.decimals(min_value=-(10**15), max_value=10**15, places=9, allow_nan=False, allow_infinity=False)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(lambda time: time.replace(tzinfo=UTC))
@@ -20,11 +21,13 @@ def trait(op: str, value: str | None = "properties.x", **more: Any) -> Trait:
     return Trait(op=op, value=value, **more)
 
 
+@PATIENT
 @given(TIMES)
 def test_a_time_is_shown_as_rfc_3339(time: datetime) -> None:
     assert time_text(micros(time)) == time.isoformat().replace("+00:00", "Z")
 
 
+@PATIENT
 @given(MONEY)
 def test_a_sum_is_shown_without_trailing_zeros(value: Decimal) -> None:
     shown = finish(trait("sum"), scaled(value))
@@ -32,6 +35,7 @@ def test_a_sum_is_shown_without_trailing_zeros(value: Decimal) -> None:
     assert "." not in shown or not shown.endswith(("0", "."))
 
 
+@PATIENT
 @given(st.lists(MONEY, min_size=1, max_size=20))
 def test_an_average_is_rounded_half_up_at_the_ninth_decimal(values: list[Decimal]) -> None:
     with localcontext(prec=60):
@@ -40,6 +44,7 @@ def test_an_average_is_rounded_half_up_at_the_ninth_decimal(values: list[Decimal
     assert isinstance(shown, str) and Decimal(shown) == expected
 
 
+@PATIENT
 @given(time=TIMES, days=st.integers(1, 60), hop=st.sampled_from([3_600, 86_400]))
 def test_a_window_is_made_of_the_tiles_between_its_rounded_ends(time: datetime, days: int, hop: int) -> None:
     zero, tile = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=hop)

@@ -10,7 +10,7 @@ from millrace.identity import person_id
 from millrace.tables import SPEED_EDGES
 from serving.store.batch_base import Member
 from serving.store.persons import Persons
-from tests.serving.store.by_hand import Order, Placed, edges_of, nodes_of
+from tests.serving.store.by_hand import PATIENT, Order, Placed, edges_of, nodes_of
 
 NAMES = st.sampled_from([f"user_id:{letter}" for letter in "abcdef"] + ["phone:p", "email:e"])
 EVENTS = st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=3)), max_size=14)
@@ -33,6 +33,7 @@ def edges(placed: list[Placed]) -> pa.Table:
     return pa.Table.from_pylist([{"epoch": 1, **row} for row in edges_of(placed)], schema=SPEED_EDGES)
 
 
+@PATIENT
 @given(events=EVENTS, cut=st.integers(0, 14), step=st.integers(1, 5))
 def test_batch_persons_and_edges_after_the_cut_give_the_persons_of_the_whole_log(events: list[tuple[str, list[str]]], cut: int, step: int) -> None:
     placed = [Placed(Order(owner, also=tuple(also)), epoch, epoch) for epoch, (owner, also) in enumerate(events, start=1)]

@@ -17,7 +17,7 @@ from millrace.sketches import estimate, estimate_union, merge_sketches
 from millrace.tables import view_schema
 from serving.store.layout import BLOCK, Layout, decode, encode, unions_from_the_end
 from serving.store.plan import Plan
-from tests.serving.store.by_hand import DEFINITIONS, TRAITS, Order, Placed, rows_of, sketch_of
+from tests.serving.store.by_hand import DEFINITIONS, PATIENT, TRAITS, Order, Placed, definitions_of, rows_of, sketch_of
 
 VIEW = DEFINITIONS.views["person"]
 NOW = datetime(2025, 1, 10, 12, 30, tzinfo=UTC)
@@ -70,6 +70,7 @@ def slots_of(layout: Layout, placed: list[Placed]) -> list[bytes]:
     return [encode(layout.with_unions(slots)) for slots in layout.fold(table).values()]
 
 
+@PATIENT
 @given(orders=st.lists(ORDERS, max_size=30), cut=st.integers(0, 30), minutes=st.integers(-6_000, 3_000), split=st.randoms())
 def test_any_split_into_batch_and_epochs_reads_as_one_pass_over_all_orders(orders: list[Order], cut: int, minutes: int, split: random.Random) -> None:
     layout = Layout(VIEW)
@@ -90,11 +91,13 @@ def slots_of_node(layout: Layout, placed: list[Placed], node: str) -> list[bytes
     return [encode(reduce(layout.merge, parts))] if parts else []
 
 
+@PATIENT
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(-(2**127), 2**127)), min_size=len(Layout(VIEW).slots), max_size=len(Layout(VIEW).slots)), max_size=3))
 def test_slots_survive_their_bytes_whatever_the_size_of_a_number(slots: list[list[int | None]]) -> None:
     assert decode(encode(list(slots))) == slots
 
 
+@PATIENT
 @given(st.lists(st.sets(st.integers(0, 3_000), max_size=300), min_size=1, max_size=3 * BLOCK))
 @example([set(range(n * 16, n * 16 + 16)) for n in range(24)])
 @example([set(range(n * 16, n * 16 + 16)) for n in range(25)])
@@ -105,6 +108,26 @@ def test_unions_kept_for_reading_estimate_like_the_sketches_themselves(sets: lis
     assert estimate_union(sketches[:BLOCK] + unions[1:2]) == estimate(sketch_of({str(value) for values in sets for value in values}))
 
 
+@PATIENT
+@given(days=st.sets(st.integers(0, 40), min_size=1, max_size=30), window=st.integers(1, 30), ahead=st.integers(0, 10))
+def test_a_window_over_many_days_of_sketches_counts_the_values_of_its_own_days(days: set[int], window: int, ahead: int) -> None:
+    view = definitions_of({"stores": {"op": "approx_distinct", "value": "properties.store", "window": f"{window}d"}}).views["person"]
+    layout, last = Layout(view), NOW + timedelta(days=ahead)
+    starts = [NOW - timedelta(days=day) for day in days]
+    rows = [{"key": "a", "hop": 86_400, "hop_start": floor(start, timedelta(days=1)), layout.slots[0][0].name: sketch_of([str(start)])} for start in starts]
+    slots = decode(encode(layout.with_unions(layout.fold(pa.Table.from_pylist(rows, schema=view_schema(view)))["a"])))
+    read = Plan(view, layout).read([slots], [], micros(last))
+    assert read["stores"].value == sum(floor(last - timedelta(days=window), timedelta(days=1)) <= start for start in starts)
+
+
+def test_increments_of_one_tile_become_one_state() -> None:
+    layout = Layout(VIEW)
+    one, other = (layout.fold(pa.Table.from_pylist(rows_of([Placed(Order("a"), 1, n)], DEFINITIONS), schema=view_schema(VIEW)))["a"] for n in (1, 2))
+    merged = layout.merge(one, other)
+    assert [len(slot[0]) for slot, (_, hop) in zip(merged, layout.slots, strict=True) if hop] == [1, 1, 1]
+
+
+@PATIENT
 @given(st.data())
 def test_the_folds_of_the_layout_are_those_of_the_algebra(data: st.DataObject) -> None:
     layout = Layout(VIEW)

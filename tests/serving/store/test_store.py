@@ -125,6 +125,17 @@ def test_a_hole_in_the_ledger_stops_the_head_and_says_so(tenant: HandMade, start
     assert "no epoch 2" in (store.status().problem or "")
 
 
+def test_an_epoch_that_comes_with_a_hole_behind_it_is_answered_as_incomplete(tenant: HandMade, start_store: StartStore) -> None:
+    tenant.write(Order(ANN))
+    store = start_store()
+    for _ in range(3):
+        tenant.begin(Order(ANN))
+    tenant.tables.add(LEDGER, tenant.ledger_rows((2, 1), (4, 1)))
+    wait_until(lambda: store.status().head == 2)
+    profile = store.profile(ANN)
+    assert profile and (profile.receipt.head, profile.receipt.complete) == (2, False)
+
+
 def test_a_missing_speed_file_keeps_the_last_provable_head(tenant: HandMade, start_store: StartStore) -> None:
     store = start_store()
     tenant.write(Order(ANN))
