@@ -29,6 +29,7 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _wrong_shape)
+    app.add_exception_handler(Exception, _broken)
     return app
 
 
@@ -41,6 +42,10 @@ async def _http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException) or error.status_code == 404:
         return not_found()
     return refused(ApiError(error.status_code, "refused", f"{error.detail}; /docs shows what may be asked"))
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    return refused(ApiError(500, "internal", f"the answer failed ({type(error).__name__}); the log of the API says more"))
 
 
 async def _wrong_shape(_: Request, error: Exception) -> Response:

@@ -75,7 +75,10 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
 def node_of_key(key: str, secret: bytes) -> str | None:
     """Node of ``namespace:value``; None when there is no such namespace or nothing is left of the value."""
     namespace, _, value = key.partition(":")
-    return node_of(namespace, value, secret) if namespace in NAMESPACES else None
+    try:
+        return node_of(namespace, value, secret) if namespace in NAMESPACES else None
+    except UnicodeEncodeError:  # half a surrogate pair: no event can have carried it
+        return None
 
 
 def time_asked(as_of: str | None, now: int) -> int:

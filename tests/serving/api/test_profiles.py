@@ -100,6 +100,20 @@ def test_a_lookup_of_another_shape_is_refused_without_repeating_it(start_store: 
     assert "user_id:1" not in answer.text
 
 
+def test_a_key_that_cannot_be_text_is_unknown(start_store: StartStore, open_api: OpenApi) -> None:
+    body = b'{"profiles": ["user_id:\\ud800"]}'
+    answer = open_api(start_store()).post("/v1/profiles:lookup", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (200, {"profiles": [{"found": False}]})
+
+
+def test_a_failure_of_the_api_itself_tells_its_kind_and_nothing_else(start_store: StartStore, open_api: OpenApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = start_store()
+    monkeypatch.setattr(store, "pin", lambda nodes: 1 / 0)
+    answer = open_api(store).get("/v1/profiles/user_id:ann")
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+    assert "ann" not in answer.text
+
+
 def test_a_thousand_keys_are_looked_up(tenant: HandMade, start_store: StartStore, open_api: OpenApi) -> None:
     tenant.write(*(Order(node("user_id", str(n)), revenue=str(n)) for n in range(1_000)))
     answers = open_api(start_store()).post("/v1/profiles:lookup?as_of=2025-01-10T15:00:00Z", json={"profiles": [f"user_id:{n}" for n in range(1_000)]}).json()
