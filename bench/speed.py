@@ -8,6 +8,7 @@ import random
 import shutil
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from millrace.keys import load_or_create_keys
 from millrace.local.broker import Broker
 from millrace.session import create_session
 from millrace.topics import ensure_topic
-from speed.stream import StreamSettings, start_stream
+from speed.stream import StreamSettings, run_stream
 
 MUST, AIM = 0.5, 0.6
 TENANT, EVENTS, EPOCH, ROUNDS = "bench", 500_000, 100_000, 3
@@ -70,8 +71,17 @@ def speed_path(spark: SparkSession, folder: str, bootstrap: str) -> float:
     """Events/s of the whole speed path into fresh tables: log, rejected, increments, edges, ledger."""
     for name in ("log", "speed", "checkpoints"):
         shutil.rmtree(Path(folder) / TENANT / name, ignore_errors=True)
-    query = start_stream(spark, TenantTables(folder, TENANT), load_definitions(DEFAULT_DIRECTORY), kafka=bootstrap, settings=StreamSettings(max_records=EPOCH, available_now=True))
-    return _rate(query)
+    stream = run_stream(spark, TenantTables(folder, TENANT), load_definitions(DEFAULT_DIRECTORY), kafka=bootstrap, settings=StreamSettings(max_records=EPOCH))
+    times = []
+    while stream.writer.head < EVENTS // EPOCH:
+        if not stream.query.isActive:
+            raise SystemExit(f"the stream ended early: {stream.query.exception()}")
+        if stream.writer.head > len(times):
+            times.append(time.monotonic())
+        time.sleep(0.005)
+    times.append(time.monotonic())
+    stream.stop()
+    return (len(times) - 1) * EPOCH / (times[-1] - times[0])
 
 
 def kafka_to_noop(spark: SparkSession, folder: str, bootstrap: str, topic: str) -> float:
@@ -82,7 +92,9 @@ def kafka_to_noop(spark: SparkSession, folder: str, bootstrap: str, topic: str) 
         spark.readStream.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic)
         .option("startingOffsets", "earliest").option("maxOffsetsPerTrigger", EPOCH).option("includeHeaders", "true").load()
     )  # fmt: skip
-    parsed: DataFrame = records.select("topic", "partition", "offset", "timestamp", "headers", parse_messages(F.col("value").cast("string"), paths).alias("message"))
+    parsed: DataFrame = records.select(
+        "topic", "partition", "offset", "timestamp", "headers", parse_messages(F.col("value").cast("string"), paths).alias("message")
+    )
     return _rate(parsed.writeStream.format("noop").option("checkpointLocation", f"{folder}/noop").trigger(availableNow=True).start())
 
 

@@ -8,12 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError
-from speed.stream import StreamSettings, start_stream
+from speed.stream import RunningStream, StreamSettings, run_stream
 
 log = logging.getLogger(__name__)
 Companion = Callable[[threading.Event], None]
@@ -25,10 +24,10 @@ def run_driver(
 ) -> None:
     """Runs the stream until it has read everything (``available_now``) or the process is asked to stop. MillraceError with the cause when the query fails."""
     spark.sparkContext.setLocalProperty("spark.scheduler.pool", "stream")
-    query = start_stream(spark, tables, definitions, kafka=kafka, settings=settings)
+    stream = run_stream(spark, tables, definitions, kafka=kafka, settings=settings)
     stop = threading.Event()
     with ExitStack() as stack:
-        stack.callback(_stop, query)
+        stack.callback(_stop, stream)
         if companion is not None:
             thread = threading.Thread(target=companion, args=(stop,), name="batch", daemon=True)
             thread.start()
@@ -37,16 +36,18 @@ def run_driver(
         ready = Path(tables.path("checkpoints/driver.ready"))
         ready.write_text(str(os.getpid()), encoding="utf-8")
         stack.callback(ready.unlink, missing_ok=True)
-        while not query.awaitTermination(1):
+        while not stream.query.awaitTermination(1) and stream.writer.failure() is None:
             pass
-        if failure := query.exception():
+        if failure := stream.query.exception() or stream.writer.failure():
             raise MillraceError(f"the stream of {tables.tenant} stopped: {_cause(str(failure))}")
 
 
-def _stop(query: StreamingQuery) -> None:
-    if query.isActive:
-        query.stop()
-        log.info("stream stopped")
+def _stop(stream: RunningStream) -> None:
+    try:
+        stream.stop()
+    except Exception as failure:  # the edge of the process: run_driver raises it with its cause
+        log.error("last epoch not written error=%s", type(failure).__name__)
+    log.info("stream stopped")
 
 
 def _cause(text: str) -> str:

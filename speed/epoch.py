@@ -1,18 +1,19 @@
 """One epoch of the stream: records in, rows of the log, increments and edges out, the ledger last. The streaming query calls it for each micro-batch.
 
 Everything before the ledger row is invisible to readers; every commit carries (app id, epoch), so an epoch that runs again writes nothing twice.
+An epoch may still be writing while Spark parses the next one: what Spark believes to be committed does not matter, the ledger does (speed/recovery.py).
 """
 
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
@@ -61,38 +62,68 @@ class EpochWriter:
     checkpoint: Path
     seen: SeenIndex
     ledger: Ledger
+    overlap: bool = False
+    """Whether an epoch is written while Spark works on the next one; otherwise ``process`` returns when the ledger has it."""
     after_epoch: Callable[[int], None] = lambda epoch: None
     head: int = field(init=False)
     ends: dict[tuple[str, int], int] = field(init=False)
+    _writing: "Future[None] | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.head = self.ledger.head
         self.ends = {(topic, partition): end for topic, ends in self.ledger.offsets().items() for partition, end in ends.items()}
         self.paths = value_paths(self.definitions.states)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="epoch")
 
     def process(self, records: DataFrame, batch_id: int) -> None:
         """Writes the epoch of a micro-batch; does nothing when the ledger has it. CoverageError when the offsets do not continue the ledger's."""
         epoch = self.generation.epoch_base + batch_id + 1
         ranges = self._ranges(batch_id)
-        if epoch <= self.head:
+        if epoch <= self.ledger.head:
             self._check_replay(epoch, ranges)
             return
         crash_point("speed.epoch_started")
-        rows = self.standardize(records).toArrow().sort_by([("partition", "ascending"), ("offset", "ascending")])
-        rows = rows.append_column("epoch", pa.array(np.full(len(rows), epoch), pa.int64())).append_column(
-            "shard", pa.array([DEFAULT_SHARD] * len(rows), pa.string())
-        )
-        accepted = rows.filter(pc.is_null(rows["reason"]))
-        rejected = rows.filter(pc.is_valid(rows["reason"]))
+        started = time.monotonic()
+        rows = _in_log_order(self.standardize(records).toArrow())
+        parsed = time.monotonic()
+        self.finish()
+        self.ends.update({key: end for key, (_, end) in ranges.items()})
+        self._writing = self._writer.submit(self._write, epoch, rows, ranges, timing=(started, parsed))
+        if not self.overlap:
+            self.finish()
+
+    def finish(self) -> None:
+        """Waits until the epoch that is being written is in the ledger; raises what went wrong with it."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def failure(self) -> BaseException | None:
+        """What went wrong with the last epoch's writing; None while it runs or when it is in the ledger."""
+        return self._writing.exception() if self._writing is not None and self._writing.done() else None
+
+    def _write(self, epoch: int, rows: pa.Table, ranges: dict[tuple[str, int], tuple[int, int]], *, timing: tuple[float, float]) -> None:
+        writing = time.monotonic()
+        rows = rows.append_column("epoch", _constant(epoch, len(rows), pa.int64())).append_column("shard", _constant(DEFAULT_SHARD, len(rows), pa.string()))
+        accepted = rows.filter(pc.is_null(rows["reason"])) if rows["reason"].null_count < len(rows) else rows
+        rejected = rows.filter(pc.is_valid(rows["reason"])) if rows["reason"].null_count < len(rows) else rows.slice(0, 0)
         is_duplicate = self.seen.mark(accepted["dedup_key"].combine_chunks(), epoch)
-        self._write_tables(epoch, accepted=accepted.append_column("is_duplicate", pa.array(is_duplicate)), rejected=rejected)
+        accepted = accepted.append_column("is_duplicate", pa.array(is_duplicate))
+        counted = accepted.filter(pa.array(~is_duplicate)) if is_duplicate.any() else accepted
+        self._write_tables(epoch, accepted=accepted, counted=counted, rejected=rejected)
         crash_point("speed.increments_written")
-        self._write_ledger(
-            epoch, ranges, accepted=accepted.filter(pa.array(~is_duplicate)), duplicate=accepted.filter(pa.array(is_duplicate)), rejected=rejected
-        )
+        self._write_ledger(epoch, ranges, accepted=counted, duplicate=accepted.filter(pa.array(is_duplicate)), rejected=rejected)
         crash_point("speed.ledger_written")
         if len(rows):
             self.seen.rotate(pc.max(rows["received_at"]).as_py())
+        started, parsed = timing
+        log.info(
+            "epoch written epoch=%d rows=%d parse_s=%.3f write_s=%.3f total_s=%.3f",
+            epoch,
+            len(rows),
+            parsed - started,
+            time.monotonic() - writing,
+            time.monotonic() - started,
+        )
         self.after_epoch(epoch)
 
     def standardize(self, records: DataFrame) -> DataFrame:
@@ -101,9 +132,8 @@ class EpochWriter:
         states = [state for view in self.definitions.states.values() for state in view]
         return standard.select(*_RECORD, F.when(F.col("reason").isNotNull(), F.col("raw")).alias("raw"), *value_columns(states))
 
-    def _write_tables(self, epoch: int, *, accepted: pa.Table, rejected: pa.Table) -> None:
+    def _write_tables(self, epoch: int, *, accepted: pa.Table, counted: pa.Table, rejected: pa.Table) -> None:
         """Log rows, increments of every view and edges, side by side; returns when all are committed."""
-        counted = accepted.filter(pc.invert(accepted["is_duplicate"]))
         jobs: dict[Table, Callable[[], pa.Table]] = {
             EVENTS: lambda: accepted,
             REJECTED: lambda: _rejected_rows(rejected),
@@ -133,14 +163,13 @@ class EpochWriter:
         ]  # fmt: skip
         self.tables.append(LEDGER, pa.Table.from_pylist(rows, schema=LOG_LEDGER), app_id=self.generation.app_id(LEDGER), epoch=epoch)
         self.head = epoch
-        self.ends.update({key: end for key, (_, end) in ranges.items()})
 
     def _ranges(self, batch_id: int) -> dict[tuple[str, int], tuple[int, int]]:
         """Offsets [start, end) of each partition in the micro-batch, from Spark's write-ahead offsets; they must continue the ledger's."""
         ends = read_offsets(self.checkpoint, batch_id)
         before = read_offsets(self.checkpoint, batch_id - 1) if batch_id else {}
         ranges = {key: (before.get(key, self.ends.get(key, 0)), end) for key, end in ends.items()}
-        if self.generation.epoch_base + batch_id + 1 > self.head:
+        if self.generation.epoch_base + batch_id + 1 > self.ledger.head:
             for key, (start, _) in ranges.items():
                 if key in self.ends and self.ends[key] != start:
                     raise CoverageError(
@@ -166,8 +195,19 @@ def read_offsets(checkpoint: Path, batch_id: int) -> dict[tuple[str, int], int]:
     return {(topic, int(partition)): end for topic, ends in json.loads(lines[2]).items() for partition, end in ends.items()}
 
 
+def _constant(value: object, length: int, kind: pa.DataType) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), length)
+
+
 def _of_epoch(rows: pa.Table, epoch: int) -> pa.Table:
-    return rows.append_column("epoch", pa.array(np.full(len(rows), epoch), pa.int64()))
+    return rows.append_column("epoch", _constant(epoch, len(rows), pa.int64()))
+
+
+def _in_log_order(rows: pa.Table) -> pa.Table:
+    """Rows by (partition, offset). Spark reads a partition of the topic as one task in order, so there is seldom anything to sort."""
+    partition, offset = rows["partition"].to_numpy(), rows["offset"].to_numpy()
+    rising = (partition[1:] > partition[:-1]) | ((partition[1:] == partition[:-1]) & (offset[1:] > offset[:-1]))
+    return rows if rising.all() else rows.sort_by([("partition", "ascending"), ("offset", "ascending")])
 
 
 def _rejected_rows(rejected: pa.Table) -> pa.Table:

@@ -55,6 +55,7 @@ def begin_generation(tables: TenantTables, checkpoint: Path, definitions: Defini
     if known.announces is not None and ledger.head < known.announces:
         _announce(tables, known, ledger)
         ledger = read_ledger(tables)
+    _fit_checkpoint(checkpoint, last_batch=ledger.head - known.epoch_base - 1)
     return known, ledger
 
 
@@ -64,6 +65,16 @@ def starting_offsets(ledger: Ledger, topic: str, partitions: int) -> str:
     if not ends:
         return "earliest"
     return json.dumps({topic: {str(partition): ends.get(partition, -2) for partition in range(partitions)}})
+
+
+def _fit_checkpoint(checkpoint: Path, *, last_batch: int) -> None:
+    """Makes Spark run again what the ledger does not have: batches after ``last_batch`` lose their commit files, and those after the next one their offsets."""
+    for folder, newest in (("commits", last_batch), ("offsets", last_batch + 1)):
+        for path in (checkpoint / folder).glob("*"):
+            if path.name.isdecimal() and int(path.name) > newest:
+                path.unlink()
+                path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+                log.info("checkpoint fitted to the ledger removed=%s/%s", folder, path.name)
 
 
 def _renew(tables: TenantTables, checkpoint: Path, definitions: Definitions, *, ledger: Ledger, known: Generation | None) -> Generation:

@@ -28,7 +28,26 @@ class StreamSettings:
     available_now: bool = False
 
 
+@dataclass(frozen=True)
+class RunningStream:
+    """The query and what writes its epochs; the last epoch may still be on its way to the ledger when the query has ended."""
+
+    query: StreamingQuery
+    writer: EpochWriter
+
+    def stop(self) -> None:
+        """Ends the query and waits for the epoch that is being written."""
+        if self.query.isActive:
+            self.query.stop()
+        self.writer.finish()
+
+
 def start_stream(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, kafka: str, settings: StreamSettings) -> StreamingQuery:
+    """The query of ``run_stream``, for callers that wait for its end with ``available_now``."""
+    return run_stream(spark, tables, definitions, kafka=kafka, settings=settings).query
+
+
+def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, kafka: str, settings: StreamSettings) -> RunningStream:
     """Starts the query where the ledger ends. The caller holds the ``speed`` lease. Errors: BrokerUnavailable, CoverageError."""
     topic = ensure_topic(kafka, tables.tenant)
     checkpoint = Path(tables.path("checkpoints/stream"))
@@ -39,7 +58,7 @@ def start_stream(spark: SparkSession, tables: TenantTables, definitions: Definit
     housekeeper = Housekeeper(tables, definitions, keep_versions=settings.keep_versions)
     writer = EpochWriter(
         tables=tables, definitions=definitions, secret=read_keys(tables.root, tables.tenant).token_secret,
-        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, after_epoch=housekeeper.after_epoch,
+        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=housekeeper.after_epoch,
     )  # fmt: skip
     records = (
         spark.readStream.format("kafka")
@@ -53,4 +72,5 @@ def start_stream(spark: SparkSession, tables: TenantTables, definitions: Definit
     )
     stream = records.writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
-    return (stream.trigger(availableNow=True) if settings.available_now else stream.trigger(processingTime="0 seconds")).start()
+    query = (stream.trigger(availableNow=True) if settings.available_now else stream.trigger(processingTime="0 seconds")).start()
+    return RunningStream(query, writer)

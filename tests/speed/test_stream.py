@@ -101,3 +101,16 @@ def test_late_event_goes_to_the_tile_of_its_event_time(tenant: Tenant) -> None:
     tenant.run()
     starts = sorted(tenant.tables.read("speed/person")["hop_start"].to_pylist())
     assert [start.date().isoformat() for start in starts] == ["1999-01-01", "2020-02-02"]
+
+
+def test_epoch_that_spark_committed_and_the_ledger_did_not_is_written_again(tenant: Tenant) -> None:
+    tenant.send(order("m1"))
+    tenant.run()
+    tenant.send(order("m2"), order("m3"))
+    tenant.run()
+    max(Path(tenant.tables.path("log/ledger/_delta_log")).glob("*.json")).unlink()
+    assert read_ledger(tenant.tables).head == 1
+    tenant.run()
+    assert read_ledger(tenant.tables).counts()["received"] == 3
+    assert tenant.orders() == 3
+    assert tenant.tables.read(EVENTS).num_rows == 3
