@@ -25,7 +25,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``rows`` households with ``values`` values were compared; ``differences`` says which are wrong. ``layers`` counts where values came from."""
+    """``rows`` households with ``values`` values were compared; ``differences`` says which are wrong. ``layers`` counts the values that are there by origin."""
 
     rows: int
     values: int
@@ -56,7 +56,8 @@ def compare(households: Iterable[str], answers: Iterable[Mapping[str, Any]], exp
         for name in trait_names() if truth else ():
             values += 1
             trait = answer["traits"].get(name) or {}
-            layers[trait.get("layer") or "none"] = layers.get(trait.get("layer") or "none", 0) + 1
+            if layer := trait.get("layer"):
+                layers[layer] = layers.get(layer, 0) + 1
             wanted = getattr(truth, name)
             if not is_same(name, wanted, trait.get("value")):
                 differences.append(Difference(household, name, str(wanted), str(trait.get("value"))))

@@ -1,5 +1,6 @@
 """One run of the demo: its folder, the local system, the story, what to try next. jobs/demo.py calls it with the parsed options."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,11 +85,10 @@ def _so_far(progress: Progress) -> str:
 
 
 def _say_next(narration: Narration, root: Path, *, weeks: int) -> None:
-    further = f"python -m jobs.demo --root {root} --weeks {LAST_WEEK}" if weeks < LAST_WEEK else f"python -m jobs.demo --root {root} --fresh"
-    narration.say("\nNext:")
-    for command, meaning in (
-        (f"python -m jobs.run_local --root {root}", "start the system again with this data"),
-        (f"python -m json.tool {root}/default/keys.json", "the keys: read_key opens GET /v1/profiles/user_id:1"),
-        (further, "the whole year" if weeks < LAST_WEEK else "start over"),
-    ):
-        narration.say(f"  {command:<58} # {meaning}")
+    place = shlex.quote(str(root))
+    read_key = f"""$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["read_key"])' {shlex.quote(str(root / "default" / "keys.json"))})"""
+    further = f"python -m jobs.demo --root {place} " + (f"--weeks {LAST_WEEK}" if weeks < LAST_WEEK else "--fresh")
+    narration.say("\nNext: start the system again with this data; ask it (in another shell); " + ("tell the whole year" if weeks < LAST_WEEK else "start over"))
+    narration.say(f"  python -m jobs.run_local --root {place}")
+    narration.say(f"""  curl -s -H "Authorization: Bearer {read_key}" http://127.0.0.1:8081/v1/profiles/user_id:1""")
+    narration.say(f"  {further}")

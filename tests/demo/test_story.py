@@ -129,9 +129,9 @@ def test_output_without_a_terminal_has_no_control_codes(run: Run) -> None:
 def test_story_ends_with_three_commands(run: Run) -> None:
     run()
 
-    commands = run.told.split("Next:\n")[1].splitlines()  # type: ignore[attr-defined]
+    commands = run.told.split("Next:")[1].splitlines()[1:]  # type: ignore[attr-defined]
 
-    assert [line.split()[:3] for line in commands] == [["python", "-m", "jobs.run_local"], ["python", "-m", "json.tool"], ["python", "-m", "jobs.demo"]]
+    assert [" ".join(line.split()[:3]) for line in commands] == ["python -m jobs.run_local", "curl -s -H", "python -m jobs.demo"]
 
 
 @pytest.mark.parametrize("weeks", [0, 54])
