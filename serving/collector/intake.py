@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from millrace.identity import WHITESPACE, owner_node
+from millrace.identity import node_of, owner_node
 from serving.collector.messages import Batch, Context, Message, Traits
 from serving.collector.publishing import Record
 from serving.collector.refusals import MAX_EVENT_BYTES, MAX_EVENTS, MAX_ID_LENGTH, MAX_SHARED_BYTES, Refusal, invalid, too_large
@@ -37,8 +37,8 @@ class Opened(NamedTuple):
     message: Message | None
     """The message of a single call; None for a batch."""
     texts: list[Raw] | list[bytes]
-    shared: tuple[bytes, bytes]
-    """``"sentAt":…`` and ``"context":…`` of the batch, empty when it has none."""
+    shared: tuple[bytes, bytes] | None
+    """``"sentAt":…`` and ``"context":…`` of the batch, empty where it has none; None when it has neither."""
     may_repeat_keys: bool
 
 
@@ -51,7 +51,7 @@ def open_request(call: str, body: bytes) -> Opened:
     if call != BATCH:
         text = body.strip(b" \t\r\n")
         message = _decoded(_messages, text)
-        return Opened(message.write_key, _typed(message, call), [text], (b"", b""), may_repeat_keys(body, 1))
+        return Opened(message.write_key, _typed(message, call), [text], None, may_repeat_keys(body, 1))
     batch = _decoded(_batches, body)
     if not 0 < len(batch.batch) <= MAX_EVENTS:
         refuse = too_large if batch.batch else invalid
@@ -77,12 +77,12 @@ def _typed(message: Message, call: str) -> Message:
     return message
 
 
-def _shared(batch: Batch) -> tuple[bytes, bytes]:
+def _shared(batch: Batch) -> tuple[bytes, bytes] | None:
     sent_at, context = _shared_text("sentAt", batch.sent_at, _sent_at), _shared_text("context", batch.context, _context)
     if len(context) > MAX_EVENT_BYTES or len(context) * len(batch.batch) > MAX_SHARED_BYTES:
         raise too_large("context_too_large", "context", f"found {len(context)} bytes for {len(batch.batch)} messages, allowed {MAX_EVENT_BYTES} bytes and {MAX_SHARED_BYTES} over all messages; send less context or smaller batches")
     check_depth(context)
-    return sent_at, context
+    return (sent_at, context) if sent_at or context else None
 
 
 def _shared_text(name: str, text: Raw | UnsetType, decoder: msgspec.json.Decoder) -> bytes:
@@ -100,47 +100,53 @@ class Intake:
 
     def __init__(self, secret: bytes) -> None:
         @lru_cache(REMEMBERED_OWNERS)
-        def key_of(type: str, user_id: str | None, anonymous_id: str | None, email: str | None, phone: str | None) -> bytes:
-            node = owner_node(type=type, user_id=user_id, anonymous_id=anonymous_id, email=email, phone=phone, secret=secret)
-            return (node or "").encode()
+        def node_of_user(user_id: str) -> str | None:
+            return node_of("user_id", user_id, secret)
 
-        self._key_of = key_of
+        @lru_cache(REMEMBERED_OWNERS)
+        def node_of_other(call: str, anonymous_id: str | None, email: str | None, phone: str | None) -> str | None:
+            return owner_node(type=call, user_id=None, anonymous_id=anonymous_id, email=email, phone=phone, secret=secret)
+
+        self._node_of_user, self._node_of_other = node_of_user, node_of_other
 
     def records(self, call: str, opened: Opened) -> list[Record]:
         """Key and value of every message, in order; Refusal when one of them is not sound."""
         records: list[Record] = []
-        for position, raw in enumerate(opened.texts):
-            try:
+        given, shared, may_repeat = opened.message, opened.shared, opened.may_repeat_keys
+        try:
+            for raw in opened.texts:
                 text = bytes(raw)
                 if len(text) > MAX_EVENT_BYTES:
                     raise too_large("event_too_large", "body", f"found a message of {len(text)} bytes, allowed {MAX_EVENT_BYTES}; send less in one message")
                 check_depth(text)
-                if opened.may_repeat_keys:
+                message = given or _decoded(_messages, text)
+                if may_repeat:
                     check_keys(text)
-                message = opened.message or _decoded(_messages, text)
                 if len(text) > MAX_ID_LENGTH:
                     check_lengths(message)
-                records.append(self._record(call, message, text, opened.shared))
-            except Refusal as refusal:
-                raise (refusal.within(f"batch[{position}]") if call == BATCH else refusal) from None
+                front = b""
+                if message.type is UNSET and call != BATCH:
+                    message.type = call
+                    front = b'"type":"%s",' % call.encode()
+                check_message(message)
+                if shared or message.message_id is UNSET:
+                    front += _front(message, shared)
+                node = (message.user_id and self._node_of_user(message.user_id)) or self._node_of_other(message.type, message.anonymous_id, *_contact(message))
+                records.append((node or "", b"{" + front + text[1:] if front else text))
+        except Refusal as refusal:
+            raise (refusal.within(f"batch[{len(records)}]") if call == BATCH else refusal) from None
         return records
 
-    def _record(self, call: str, message: Message, text: bytes, shared: tuple[bytes, bytes]) -> Record:
-        front = b""
-        if message.type is UNSET and call != BATCH:
-            message.type = call
-            front = b'"type":"%s",' % call.encode()
-        check_message(message)
-        if message.message_id is UNSET:
-            front += b'"messageId":"%s",' % str(uuid.uuid4()).encode()
-        sent_at, context = shared
-        if sent_at and message.sent_at is UNSET:
-            front += sent_at + b","
-        if context and message.context is UNSET:
-            front += context + b","
-        email, phone = (None, None) if (message.user_id or "").strip(WHITESPACE) else _contact(message)
-        key = self._key_of(message.type, message.user_id, message.anonymous_id, email, phone)
-        return key, b"{" + front + text[1:] if front else text
+
+def _front(message: Message, shared: tuple[bytes, bytes] | None) -> bytes:
+    """Members that go before the message's own: an id when it has none, and what its batch says for all."""
+    front = b'"messageId":"%s",' % str(uuid.uuid4()).encode() if message.message_id is UNSET else b""
+    sent_at, context = shared or (b"", b"")
+    if sent_at and message.sent_at is UNSET:
+        front += sent_at + b","
+    if context and message.context is UNSET:
+        front += context + b","
+    return front
 
 
 def _contact(message: Message) -> tuple[str | None, str | None]:

@@ -8,14 +8,14 @@ out at once, a few at the end of the round trip under way, and many every HOLD_S
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kafka.structs import TopicPartition
 
 from millrace.errors import BrokerUnavailable
 from serving.collector.broker_watch import BrokerWatch
 from serving.collector.publishing import QueueFull, Readiness, Record
-from serving.collector.record_batches import SealedBatch, encode, encoded_headers, hand_over, seal
+from serving.collector.record_batches import Encoded, SealedBatch, encoded_headers, hand_over, router, seal
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +45,14 @@ class Waiting:
 
 
 class Group:
-    """Encoded records of one partition that have not been handed over, and the requests they belong to."""
+    """Records of one partition that have not been handed over, and the requests they belong to, the last one also by itself."""
 
-    __slots__ = ("tails", "waiting")
+    __slots__ = ("last", "records", "waiting")
 
     def __init__(self) -> None:
-        self.tails: list[bytes] = []
+        self.records: list[Encoded] = []
         self.waiting: list[Waiting] = []
+        self.last: Waiting | None = None
 
 
 class KafkaPublisher:
@@ -87,19 +88,26 @@ class KafkaPublisher:
             raise QueueFull(f"{self._queued_events} events waiting for the broker, {self._queue_limit} are allowed")
         headers = self._headers.get(source) or self._headers.setdefault(source, encoded_headers(source))
         waiting = Waiting(self._loop.create_future(), events=len(records), size=size, deadline=self._loop.time() + self._patience_s)
-        for partition, tails in encode(records, headers, connection.partitions).items():
-            group = self._groups.get(partition) or self._groups.setdefault(partition, Group())
-            group.tails += tails
-            group.waiting.append(waiting)
-            waiting.open += 1
+        self._gather(waiting, records, headers, router(connection.partitions))
         self._queued_events += waiting.events
         self._queued_bytes += waiting.size
         self._waiting.append(waiting)
-        self._gathered += 1
         if self._flush_timer is None:
             wait = self._many or self._under_way
             self._flush_timer = self._loop.call_later(HOLD_S, self._flush) if wait else self._loop.call_soon(self._flush)
         return waiting.future
+
+    def _gather(self, waiting: Waiting, records: Sequence[Record], headers: bytes, route: Callable[[str], tuple[int, bytes]]) -> None:
+        groups = self._groups
+        for key, value in records:
+            partition, encoded_key = route(key)
+            group = groups.get(partition) or groups.setdefault(partition, Group())
+            group.records.append((encoded_key, value, headers))
+            if group.last is not waiting:
+                group.last = waiting
+                group.waiting.append(waiting)
+                waiting.open += 1
+        self._gathered += 1
 
     def _flush(self) -> None:
         """Hands over all that has been collected."""
@@ -114,7 +122,7 @@ class KafkaPublisher:
                 raise BrokerUnavailable("the Kafka broker does not answer")
             sealed: list[SealedBatch] = []
             for partition, group in groups.items():
-                batches = seal(connection.producer, TopicPartition(connection.topic, partition), group.tails, self._ended)
+                batches = seal(connection.producer, TopicPartition(connection.topic, partition), group.records, self._ended)
                 for batch in batches:
                     batch.waiting = group.waiting
                 for waiting in group.waiting if len(batches) > 1 else ():

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 
 from millrace.errors import MillraceError
 
-Record = tuple[bytes, bytes]
-"""Key and value of one Kafka record."""
+Record = tuple[str, bytes]
+"""Key (a node) and value of one Kafka record."""
 
 
 class QueueFull(MillraceError):

@@ -17,13 +17,14 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
 from millrace.errors import BrokerUnavailable
-from serving.collector.publishing import Record
 
 BATCH_BYTES = 256 * 1024
 """A batch takes no further record once it is larger; the broker's own limit is 1 MiB, compressed."""
 REMEMBERED_KEYS = 50_000
 RECORD_FORMAT = 2
 
+Encoded = tuple[bytes, bytes, bytes]
+"""Key as ``router`` gives it, value, headers as ``encoded_headers`` gives them."""
 Ended = Callable[["SealedBatch", Exception | None], None]
 """Called in the sender thread when a batch is in the log, or will never be for the reason given."""
 
@@ -45,6 +46,7 @@ _VARINTS = tuple(_varint(number) for number in range(8192))
 
 
 def varint(number: int) -> bytes:
+    """The same, remembered for the small numbers that nearly all lengths and offsets are."""
     return _VARINTS[number] if number < 8192 else _varint(number)
 
 
@@ -62,28 +64,21 @@ def murmur2(data: bytes) -> int:
     return value ^ value >> 15
 
 
-@lru_cache(REMEMBERED_KEYS)
-def routed(key: bytes, partitions: int) -> tuple[int, bytes]:
-    """Partition of a key, and the key as it stands in a record."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions, varint(len(key)) + key
+@lru_cache(8)
+def router(partitions: int) -> Callable[[str], tuple[int, bytes]]:
+    """For a number of partitions, the function from a key to its partition and to the key as it stands in a record. Remembers recent keys."""
+
+    @lru_cache(REMEMBERED_KEYS)
+    def route(key: str) -> tuple[int, bytes]:
+        data = key.encode()
+        return (murmur2(data) & 0x7FFFFFFF) % partitions, varint(len(data)) + data
+
+    return route
 
 
 def encoded_headers(source: str) -> bytes:
     """The one header of the collector's records as it stands in a record."""
     return varint(1) + varint(6) + b"source" + varint(len(source.encode())) + source.encode()
-
-
-def encode(records: Sequence[Record], headers: bytes, partitions: int) -> dict[int, list[bytes]]:
-    """Records by partition, encoded but for length and offset, which depend on the batch they will stand in."""
-    encoded: dict[int, list[bytes]] = {}
-    for key, value in records:
-        partition, key_part = routed(key, partitions)
-        tail = key_part + varint(len(value)) + value + headers
-        if partition in encoded:
-            encoded[partition].append(tail)
-        else:
-            encoded[partition] = [tail]
-    return encoded
 
 
 class SealedBatch(ProducerBatch):
@@ -93,18 +88,21 @@ class SealedBatch(ProducerBatch):
         super().__init__(partition, MemoryRecordsBuilder(RECORD_FORMAT, compression, BATCH_BYTES))
         self.waiting: Sequence[object] = ()
 
-    def fill(self, tails: Sequence[bytes], begin: int) -> int:
-        """Takes ``tails[begin:]`` until it is full, at least one; the position of the first it did not take."""
+    def fill(self, records: Sequence[Encoded], begin: int) -> int:
+        """Takes ``records[begin:]`` until it is full, at least one; the position of the first it did not take."""
         builder = self.records._builder
-        buffer = builder._buffer
-        offset = 0
-        for tail in tails[begin:] if begin else tails:
+        parts: list[bytes] = []
+        size = offset = 0
+        for key, value, headers in records[begin:] if begin else records:
             # no attributes, the timestamp of the batch (the topic keeps the time of appending), the offset in the batch
-            head = b"\x00\x00" + varint(offset)
-            buffer += varint(len(head) + len(tail)) + head + tail
+            head = b"\x00\x00" + varint(offset) + key + varint(len(value))
+            length = len(head) + len(value) + len(headers)
+            parts += (varint(length), head, value, headers)
+            size += length
             offset += 1
-            if len(buffer) > BATCH_BYTES:
+            if size > BATCH_BYTES:
                 break
+        builder._buffer += b"".join(parts)
         builder._first_timestamp = builder._max_timestamp = int(time.time() * 1000)
         builder._num_records = offset
         builder._last_offset = offset - 1
@@ -112,13 +110,13 @@ class SealedBatch(ProducerBatch):
         return begin + offset
 
 
-def seal(producer: KafkaProducer, partition: TopicPartition, tails: Sequence[bytes], ended: Ended) -> list[SealedBatch]:
-    """The batches for encoded records of one partition, in order."""
+def seal(producer: KafkaProducer, partition: TopicPartition, records: Sequence[Encoded], ended: Ended) -> list[SealedBatch]:
+    """The batches for records of one partition, in order."""
     batches = []
     position = 0
-    while position < len(tails):
+    while position < len(records):
         batch = SealedBatch(partition, producer.config["compression_attrs"])
-        position = batch.fill(tails, position)
+        position = batch.fill(records, position)
         _when_done(batch, ended)
         batches.append(batch)
     return batches

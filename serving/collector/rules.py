@@ -23,8 +23,9 @@ _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
 
 
-def _filled(value: str | None) -> bool:
-    return bool(value) and bool(value.strip(WHITESPACE))
+def _filled(value: str | None) -> str | None:
+    """Something true when the text holds more than space."""
+    return value and value.strip(WHITESPACE)
 
 
 def check_message(message: Message) -> None:
@@ -35,14 +36,15 @@ def check_message(message: Message) -> None:
         raise invalid("unknown_type", "type", f"found {found}, allowed {', '.join(CALLS)}; set one of them")
     if message.message_id is not UNSET and not _filled(message.message_id):
         raise invalid("missing_message_id", "messageId", "found an empty messageId, allowed a text of its own for each message; fill it or leave it out")
-    if call == "track" and not _filled(message.event):
-        raise invalid("missing_event_name", "event", "found a track call without event, allowed a text that is not empty; name what happened")
-    if call == "group" and not _filled(message.group_id):
-        raise invalid("missing_identifier", "groupId", "found a group call without groupId, allowed a text that is not empty; name the group")
     if call == "alias":
         _check_alias(message)
     elif not (_filled(message.user_id) or _filled(message.anonymous_id)):
         raise invalid("missing_identifier", "userId", "found neither userId nor anonymousId, allowed texts that are not empty; send at least one of them")
+    elif call == "track":
+        if not _filled(message.event):
+            raise invalid("missing_event_name", "event", "found a track call without event, allowed a text that is not empty; name what happened")
+    elif call == "group" and not _filled(message.group_id):
+        raise invalid("missing_identifier", "groupId", "found a group call without groupId, allowed a text that is not empty; name the group")
 
 
 def _check_alias(message: Message) -> None:

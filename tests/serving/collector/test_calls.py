@@ -108,7 +108,7 @@ def test_null_context_of_a_message_is_its_own(post, producer):
 def test_key_is_the_node_of_the_strongest_identifier(fields, namespace, value, post, producer, keys):
     assert post("batch", {"batch": [with_(**fields)]}).status_code == 200
 
-    assert producer.records[0][0].decode() == node_of(namespace, value, keys.token_secret)
+    assert producer.records[0][0] == node_of(namespace, value, keys.token_secret)
 
 
 def test_meaning_is_left_to_the_speed_layer(post, producer):

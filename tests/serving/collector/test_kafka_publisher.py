@@ -13,10 +13,10 @@ from serving.collector import kafka_publisher
 from serving.collector.broker_watch import Connection
 from serving.collector.kafka_publisher import KafkaPublisher
 from serving.collector.publishing import QueueFull
-from serving.collector.record_batches import SealedBatch, routed
+from serving.collector.record_batches import SealedBatch, router
 
 PARTITIONS = 2
-FIRST, SECOND = (next(key for key in (b"user_id:%d" % n for n in range(99)) if routed(key, PARTITIONS)[0] == partition) for partition in range(PARTITIONS))
+FIRST, SECOND = (next(key for key in map(str, range(99)) if router(PARTITIONS)(key)[0] == partition) for partition in range(PARTITIONS))
 
 
 class FakeWatch:
