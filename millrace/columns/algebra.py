@@ -8,7 +8,7 @@ from millrace.columns.events import value_at
 from millrace.fold import PLAIN_PATHS
 from millrace.traits import State
 
-NUMBER_PATTERN = r"^[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,2})?$"
+NUMBER_PATTERN = r"^[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?\z"
 """Text that counts as a number. Bounded on purpose: an exponent of a billion would keep a decimal parser busy for hours."""
 
 

@@ -17,7 +17,10 @@ MAX_ID_LENGTH = 1_024
 _ENVELOPE = ("type", "messageId", "userId", "anonymousId", "previousId", "event", "name", "timestamp")
 _BODIES = {"properties": (), "traits": ("email", "phone"), "context": ("traits",)}
 _JSON = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_malformed", "allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
-_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]\d{2}(:?\d{2})?)?)?$"
+_HALF_PAIR = (
+    r"(?<!\\)(?:\\\\)*+\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F])"  # after an even number of backslashes
+)
+_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]\d{2}(:?\d{2})?)?)?\z"
 
 
 def message_schema(paths: Iterable[str]) -> str:
@@ -71,7 +74,7 @@ def standardize_records(records: DataFrame, *, paths: Iterable[str], secret: byt
 
 
 def _header(name: str) -> Column:
-    return F.get(F.filter("headers", lambda header: header["key"] == name), F.lit(0))["value"].cast("string")
+    return F.make_valid_utf8(F.get(F.filter("headers", lambda header: header["key"] == name), F.lit(0))["value"].cast("string"))
 
 
 _IDENTIFIERS = (
@@ -106,20 +109,33 @@ def _identifier_values() -> dict[str, Column]:
 def _claimed_time() -> Column:
     """Time the message claims; received_at when it claims none; null when what it claims is not a time."""
     claimed = F.col("message.timestamp")
-    readable = F.when(claimed.rlike(_TIMESTAMP), F.try_to_timestamp(F.translate(claimed, ",tz", ".TZ")))
+    spelled = F.translate(claimed, ",tz", ".TZ")
+    with_seconds = F.regexp_replace(spelled, r"(\d{2}:\d{2})([Z+-])", "$1:00$2")  # Spark reads no zone after hours and minutes
+    readable = F.when(claimed.rlike(_TIMESTAMP), F.coalesce(F.try_to_timestamp(spelled), F.try_to_timestamp(with_seconds)))
     return F.when(claimed.isNull(), F.col("received_at")).otherwise(readable)
+
+
+def _well_formed(text: Column) -> Column:
+    """Whether the text is one JSON value to its last byte, without half a surrogate pair (which UTF-8 cannot hold).
+
+    ``from_json`` does not say: it stops after the first object, and a body it cannot read becomes null while it goes on somewhere behind the damage.
+    As the first of two items of an array, the text has to be sound and nothing may follow it.
+    """
+    sound = F.json_array_length(F.concat(F.lit("["), text, F.lit(",0]"))) == 2
+    return F.coalesce(sound, F.lit(False)) & ~F.when(text.contains("\\u"), text.rlike(_HALF_PAIR)).otherwise(F.lit(False))
 
 
 def _reason() -> Column:
     """First thing wrong with a record, as a code of the table ``log/rejected``; null when it is accepted."""
     message, text = F.col("message"), F.col("payload")
-    malformed = (
-        message.isNull() | ~F.startswith(F.ltrim(text, F.lit(" \t\r\n")), F.lit("{")) | ~F.endswith(F.rtrim(text, F.lit(" \t\r\n")), F.lit("}"))
-        | (message["_malformed"].isNotNull() & F.coalesce(*(message[field] for field in _ENVELOPE)).isNull())
-    )  # fmt: skip
+    unread = message["_malformed"].isNotNull()
     body_not_object = F.lit(False)
     for body in _BODIES:
         body_not_object = body_not_object | F.coalesce(~F.get_json_object(text, f"$.{body}").startswith("{"), F.lit(False))
+    malformed = (
+        message.isNull() | ~F.startswith(F.ltrim(text, F.lit(" \t\r\n")), F.lit("{")) | ~F.endswith(F.rtrim(text, F.lit(" \t\r\n")), F.lit("}"))
+        | ~_well_formed(text) | (unread & (~body_not_object | F.coalesce(*(message[field] for field in _ENVELOPE)).isNull()))
+    )  # fmt: skip
     too_long = F.coalesce(
         F.greatest(*(F.length(message[field]) for field in ("messageId", "userId", "anonymousId", "previousId"))) > MAX_ID_LENGTH, F.lit(False)
     )
@@ -128,7 +144,7 @@ def _reason() -> Column:
     return (
         F.when(text.isNull() | ~F.is_valid_utf8(text), "invalid_utf8")
         .when(malformed, "malformed_json")
-        .when(message["_malformed"].isNotNull() & body_not_object, "bad_properties")
+        .when(unread & body_not_object, "bad_properties")
         .when(F.col("type").isNull(), "missing_type")
         .when(~F.col("type").isin(*TYPES), "unknown_type")
         .when(F.col("message_id").isNull(), "missing_message_id")

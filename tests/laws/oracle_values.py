@@ -11,13 +11,15 @@ from typing import Any
 
 Json = dict[str, Any]
 DEEPEST = 1_000
-"""Levels of nesting a JSON reader follows; deeper text is not taken for JSON."""
+"""Levels of nesting a JSON reader follows, and digits of an integer; deeper or longer text is not taken for JSON."""
 UNIT = 10**9
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
 )
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""Half a surrogate pair: JSON can spell it, UTF-8 cannot hold it, so no reader can keep such a text."""
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _EXACT = Context(prec=1_200, rounding=ROUND_HALF_UP, Emax=10**6, Emin=-(10**6))
 
@@ -37,15 +39,21 @@ def parse_object(text: str) -> Json | None:
         found = _DECODER.decode(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and not _HALF_PAIR.search(json.dumps(found, default=vars, ensure_ascii=False)) else None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _integer(text: str) -> Number:
+    if len(text.lstrip("-")) > DEEPEST:
+        raise ValueError(f"an integer of {len(text)} digits")
+    return Number("0" if text == "-0" else text)
+
+
 _DECODER = json.JSONDecoder(
-    parse_int=lambda text: Number("0" if text == "-0" else text), parse_float=lambda text: Number(java_text(float(text))), parse_constant=_no_constant
+    parse_int=_integer, parse_float=lambda text: Number(java_text(float(text))), parse_constant=_no_constant
 )
 
 
@@ -75,11 +83,11 @@ def java_text(number: float) -> str:
 
 
 def text_of(value: Any) -> str | None:
-    """What stands for a JSON value where text is wanted. A lone surrogate is no character and becomes a question mark."""
+    """What stands for a JSON value where text is wanted."""
     if value is None:
         return None
     if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", "?", value)
+        return value
     if isinstance(value, Number):
         return value.text
     if isinstance(value, bool):
@@ -96,9 +104,11 @@ def _compact(value: Any) -> str:
 
 
 def at_path(message: Json, path: str) -> Any:
-    """Value at a dotted path of objects; None when there is none."""
+    """Value at a dotted path of objects; None when there is none. A text directly in a body that is itself a JSON object counts as that object."""
     found: Any = message
-    for key in path.split("."):
+    for depth, key in enumerate(path.split(".")):
+        if depth == 2 and isinstance(found, str):
+            found = parse_object(found)
         found = found.get(key) if isinstance(found, dict) else None
     return found
 

@@ -1,0 +1,108 @@
+"""The merge of every kind of state in Spark against Python, on hundreds of groups in one Spark job; sketches through their bytes."""
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import functions as F
+
+from millrace.algebra import KINDS, merge_all
+from millrace.columns.algebra import merge
+from millrace.columns.fold import fold_events, merge_states
+from millrace.fold import fold_events as fold_in_python
+from millrace.sketches import estimate
+from millrace.tables import state_type
+from tests.laws.histories import SECRET, TRAITS, history
+from tests.laws.law import SEED, seeded
+from tests.laws.oracle import read_log
+from tests.laws.product import comparable, events_table, python_rows, python_values, view_of
+from tests.laws.test_algebra_laws import sketch
+
+pytestmark = pytest.mark.spark
+GROUPS = 300
+VIEW = view_of(
+    TRAITS
+    | {"first_number": {"op": "first", "value": "properties.revenue", "value_type": "number"}, "first_at": {"op": "first", "value": "received_at"}, "max_word": {"op": "max", "value": "name"}, "max_at": {"op": "max", "value": "event_time"}}
+)  # fmt: skip
+STATES = tuple(VIEW.states)
+WORDS = ["", "a", "A", "ä", "b\x00", "\U0001f34e", "\uffff", "zz", " "]
+
+
+def a_value(kind: str, chance: random.Random) -> Any:
+    if kind == "number":
+        return Decimal(chance.choice((chance.randrange(-(10**24), 10**24), chance.randrange(-3, 3), 2**63, -(2**63)))).scaleb(-9)
+    return chance.choice(WORDS) if kind == "string" else chance.choice((0, 1, 1_772_323_200_000_000, 1_772_323_200_000_001, 253_402_300_799_999_999))
+
+
+def a_state(state: Any, chance: random.Random, offset: int) -> Any:
+    if chance.randrange(4) == 0:
+        return None
+    if state.kind == "count":
+        return chance.choice((0, 1, 10**12))
+    if state.kind == "distinct":
+        return sketch([chance.randrange(600) for _ in range(chance.choice((0, 1, 5, 40, 700)))])
+    value = a_value(state.value_type, chance)
+    if state.kind in ("first", "last"):
+        at = chance.choice((0, 5, 1_772_323_200_000_000))
+        return {"at": at, "partition": chance.randrange(2), "offset": offset, "value": None if chance.randrange(5) == 0 else value}
+    return value
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    """Rows of partial states, none to six for each group and state."""
+    chance = random.Random(SEED)
+    rows = [(group, number) for group in range(GROUPS) for number in range(1 + chance.randrange(6))]
+    chance.shuffle(rows)
+    columns: dict[str, Any] = {"key": [f"user_id:{group}" for group, _ in rows], "hop": pa.array([0] * len(rows), pa.int32())}
+    columns["hop_start"] = pa.array([0] * len(rows), pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    for state in STATES:
+        columns[state.name] = pa.array([a_state(state, chance, number) for _, number in rows], state_type(state))
+    return pa.table(columns)
+
+
+def test_every_kind_and_every_type_of_value_is_merged_here():
+    assert {state.kind for state in STATES} == set(KINDS)
+    assert {(state.kind, state.value_type) for state in STATES} >= {(kind, value) for kind in ("min", "max", "first", "last") for value in ("number", "string", "time")} - {("min", "x")}
+
+
+def test_merged_in_spark_equals_merged_in_python_for_every_kind(spark, table):
+    merged = merge_states(spark.createDataFrame(table).repartition(3), VIEW.states).toArrow()
+    found = comparable(python_rows(merged, VIEW.states), VIEW.states)
+    groups: dict[str, list[int]] = {}
+    for place, key in enumerate(table["key"].to_pylist()):
+        groups.setdefault(key, []).append(place)
+    for state in STATES:
+        values = python_values(table[state.name], state)
+        for key, places in groups.items():
+            expected = merge_all(state.kind, [values[place] for place in places])
+            if state.kind == "distinct" and expected is not None:
+                expected = estimate(expected)
+            assert found[key, 0, 0][state.name] == expected, (state.name, [values[place] for place in places])
+
+
+def test_a_sketch_merged_by_spark_merges_on_in_python_and_back(spark, table):
+    (state,) = (one for one in STATES if one.kind == "distinct" and one.value == "source")
+    rows = [(number % 2, bytearray(value)) for number, value in enumerate(table[state.name].to_pylist()) if value is not None]
+    frame = spark.createDataFrame(rows, "half INT, value BINARY")
+    halves = [bytes(row[0]) for row in frame.groupBy("half").agg(merge(state, F.col("value")).alias("value")).select("value").collect()]
+    (whole,) = [bytes(row[0]) for row in frame.agg(merge(state, F.col("value"))).collect()]
+    (again,) = [bytes(row[0]) for row in spark.createDataFrame([(bytearray(merge_all("distinct", halves)),)], "value BINARY").agg(merge(state, F.col("value"))).collect()]
+    assert estimate(whole) == estimate(merge_all("distinct", halves)) == estimate(again) == estimate(merge_all("distinct", [bytes(value) for _, value in rows]))
+
+
+def test_the_fold_of_a_frame_equals_the_fold_of_the_table(spark):
+    """In any number of slices: the message is parsed again from its payload, as batch does."""
+    from millrace.columns.events import parse_messages
+    from millrace.columns.fold import value_paths
+
+    log = read_log(history(seeded(SEED + 1), 120, 4), SECRET)
+    table = events_table(log.counted, VIEW)
+    payloads = pa.array([(event.record.value or b"").decode() for event in log.counted], pa.string())
+    narrow = table.select(["node", "event_time", "received_at", "partition", "offset", "source", "type", "name"]).append_column("payload", payloads)
+    paths = value_paths({"person": VIEW.states})
+    frame = spark.createDataFrame(narrow).repartition(5).select("*", parse_messages(F.col("payload"), paths).alias("message"))
+    found = comparable(python_rows(fold_events(frame, VIEW.states).toArrow(), VIEW.states), VIEW.states)
+    assert found == comparable(python_rows(fold_in_python(table, VIEW.states), VIEW.states), VIEW.states)
