@@ -37,7 +37,7 @@ def node_of(namespace: str, normal: Column, secret: bytes) -> Column:
 def hint_of(namespace: str, normal: Column) -> Column:
     """What an answer shows of an identifier: enough to recognise one's own, too little to learn another's."""
     if namespace == "email":
-        return F.regexp_replace(normal, "^(.)[^@]*(@.*)?$", "$1•••$2")
+        return F.regexp_replace(normal, "(?s)^(.)[^@]*(@.*)?\\z", "$1•••$2")
     if namespace == "phone":
         return F.concat(F.lit("•••"), F.right(normal, F.lit(2)))
     return F.when(F.length(normal) >= 8, F.concat(F.left(normal, F.lit(2)), F.lit("•••"), F.right(normal, F.lit(2)))).otherwise(F.lit("•••"))
