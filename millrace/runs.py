@@ -36,7 +36,7 @@ class RunRecord:
             "run_id": self.run_id, "job": self._job, "request_id": self._request_id, "started_at": self._started, "ended_at": datetime.now(UTC),
             "status": status, "exit_code": code, "counts": json.dumps(self.counts, default=str), "error": text,
         }  # fmt: skip
-        print(json.dumps(row, default=str), file=sys.stderr, flush=True)
+        sys.stderr.write(json.dumps(row, default=str) + "\n")
         self._tables.add(OPS_RUNS, pa.Table.from_pylist([row], schema=RUNS))
 
 

@@ -30,7 +30,7 @@ PAIRINGS = (
     ("delta-spark", "4.4.0", "4.4.1", "the Delta jars on Maven are 4.4.0"),
     ("pandas", "2.2", "3", "Spark 4.2 does not support pandas 3"),
     ("pyarrow", "21", "27", "deltalake reads and writes through it"),
-    ("kafka-python", "3.0.12", "4", "older 3.0 versions leak and stall"),
+    ("kafka-python", "3.0.12", "3.0.13", "older 3.0 versions leak and stall, and the collector builds on internals of this one"),
     ("importlib_metadata", "1", "8.7.2", "delta-spark refuses newer ones"),
     ("duckdb", "1.5.5", "1.5.6", "its Delta extension is for exactly 1.5.5"),
     ("duckdb-extension-delta", "1.5.5", "1.5.6", "it fits exactly one duckdb"),
