@@ -1,0 +1,175 @@
+"""A tenant on the real stack for the laws: messages into its topic, runs of the speed layer, damage, builds; and what the oracle says of all of it."""
+
+import random
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from kafka import KafkaProducer
+
+from batch.build import build
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.keys import load_or_create_keys
+from millrace.ledger import Ledger, read_ledger
+from millrace.manifest import Manifest, latest_manifest
+from millrace.tables import BATCH_EDGES, BATCH_NODES, EVENTS, REJECTED, batch_view
+from millrace.topics import ensure_topic
+from serving.store.store import Store
+from speed.stream import StreamSettings, start_stream
+from tests.columns.records import MALFORMED, WRONG_MEANING, damage, sound
+from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, TRAITS, message
+from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log
+from tests.laws.product import comparable, python_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+BAD = [value for value in MALFORMED if len(value) < 2_000] + [sound(**changed) for changed in WRONG_MEANING]
+WAIT_S = 60
+
+
+class StackTenant:
+    """One tenant with a root, a topic and a running store of its own; the choices come from a seeded ``chance``."""
+
+    def __init__(self, spark: "SparkSession", bootstrap: str, root: Path, *, name: str, chance: random.Random, producer: KafkaProducer) -> None:
+        self.spark, self.bootstrap, self.chance, self.producer = spark, bootstrap, chance, producer
+        self.secret = load_or_create_keys(root, name).token_secret
+        self.tables = TenantTables(root, name)
+        self.checkpoint = Path(self.tables.path("checkpoints/stream"))
+        self.topic = ensure_topic(bootstrap, name)
+        self.traits: Traits = {name: TRAITS[name] for name in chance.sample(sorted(TRAITS), 6)}
+        self.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": self.traits}}})
+        self.sent: list[Record] = []
+        self.steps: list[str] = []
+        self.store = Store(root, name, self.definitions, secret=self.secret, poll_s=0.005).start()
+
+    def close(self) -> None:
+        self.store.close()
+
+    def send(self, count: int) -> None:
+        """Messages around now, one in six bad, many with the id of an earlier one, into both partitions."""
+        self.steps.append(f"send {count}")
+        now = time.time_ns() // 1_000
+        pending = []
+        for _ in range(count):
+            value = self.chance.choice(BAD) if self.chance.randrange(8) == 0 else message(self.chance.randrange, now, ids=25)
+            if self.chance.randrange(16) == 0:
+                value = damage(value, self.chance)
+            partition, source = self.chance.randrange(2), self.chance.choice((None, "http", "shop"))
+            headers = [("source", source.encode())] if source else None
+            pending.append((value, source, self.producer.send(self.topic, value=value, partition=partition, headers=headers)))
+        for value, source, future in pending:
+            place = future.get(30)
+            self.sent.append(Record(value, place.partition, place.offset, place.timestamp * 1_000, source))
+
+    def run_speed(self, max_records: int) -> None:
+        """One run of the query until it has read the topic."""
+        self.steps.append(f"speed {max_records}")
+        query = start_stream(
+            self.spark, self.tables, self.definitions, kafka=self.bootstrap, settings=StreamSettings(available_now=True, max_records=max_records)
+        )
+        query.awaitTermination()
+
+    def lose(self, what: str) -> None:
+        """What a crash, a disk or a person may take away between two runs."""
+        self.steps.append(f"lose {what}")
+        if what == "checkpoint":
+            shutil.rmtree(self.checkpoint, ignore_errors=True)
+        elif what == "seen index":
+            shutil.rmtree(self.checkpoint / "seen", ignore_errors=True)
+        elif commits := sorted((self.checkpoint / "commits").glob("[0-9]*"), key=lambda path: int(path.name)):
+            for path in commits[-1:] if what == "last commit" else commits:
+                path.unlink()
+                path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+
+    def build(self, *, full: bool = False) -> Manifest:
+        self.steps.append("build full" if full else "build")
+        return build(self.spark, self.tables, self.definitions, full=full)
+
+    def log(self) -> tuple[Log, Ledger]:
+        """The oracle's verdict on what the ledger covers; each record in the epoch whose offsets hold it."""
+        ledger = read_ledger(self.tables)
+        records = []
+        for row in ledger.rows.to_pylist():
+            inside = [one for one in self.sent if one.partition == row["partition"] and row["start_offset"] <= one.offset < row["end_offset"]]
+            records += [Record(one.value, one.partition, one.offset, one.received_at, one.source, row["epoch"]) for one in inside]
+        return read_log(records, self.secret), ledger
+
+    def everything_is_read(self) -> None:
+        """Law 7 after a run that has read the topic: the ledger ends where the topic ends."""
+        ends = Counter(record.partition for record in self.sent)
+        found = read_ledger(self.tables).offsets().get(self.topic, {})
+        assert {partition: end for partition, end in found.items() if end} == dict(ends), self.steps
+
+    def check_log(self) -> tuple[Log, Ledger]:
+        """Law 7 and 6: every record once, in the right table, with the right reason; duplicates marked; counts that add up."""
+        log, ledger = self.log()
+        assert ledger.counts() == log.counts, self.steps
+        known = pc.field("epoch") <= ledger.head
+        events = self.tables.read(EVENTS, columns=["epoch", "topic", "partition", "offset", "is_duplicate"], where=known).to_pylist()
+        counted = {event.record.position for event in log.counted}
+        expected = sorted((*event.record.position, event.record.position not in counted) for event in log.accepted)
+        assert sorted((row["epoch"], row["partition"], row["offset"], row["is_duplicate"]) for row in events) == expected, self.steps
+        rejected = self.tables.read(REJECTED, columns=["epoch", "partition", "offset", "reason", "payload"], where=known).to_pylist()
+        bad = sorted((*record.position, reason, record.value) for record, reason in log.rejected)
+        assert sorted((row["epoch"], row["partition"], row["offset"], row["reason"], row["payload"]) for row in rejected) == bad, self.steps
+        return log, ledger
+
+    def served(self, log: Log, as_of: int) -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
+        """What the store says of everybody: members by the oracle, asked node by node; values."""
+        found: dict[str, tuple[frozenset[str], dict[str, Any]]] = {}
+        for node in sorted({node for event in log.counted for node in event.nodes}):
+            (pinned,) = self.store.pin([node])
+            assert pinned is not None, (node, self.steps)
+            profile = self.store.profile(node, as_of=_time(as_of))
+            assert profile is not None and pinned.person.id == profile.id and profile.receipt.complete, (node, self.steps)
+            members = frozenset(member.node for member in pinned.person.members)
+            assert len(profile.identifiers) == len(members)
+            values = {name: answer.value for name, answer in profile.traits.items()}
+            assert found.setdefault(profile.id, (members, values)) == (members, values), (node, self.steps)
+        return found
+
+    def check_answers(self, as_of: int) -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
+        """Law 1: every profile of the store at the head is what the oracle says of the log up to there."""
+        log, ledger = self.check_log()
+        self.wait_for(ledger.head)
+        found = self.served(log, as_of)
+        expected = answers(log.counted, self.traits, as_of)
+        assert found == {person: (members, expected[person]) for person, members in persons_of(log.counted).items()}, self.steps
+        return found
+
+    def wait_for(self, head: int) -> None:
+        """Until the store serves this head under the newest manifest."""
+        newest = latest_manifest(self.tables)
+        number, until = newest.manifest_id if newest else None, time.monotonic() + WAIT_S
+        while (self.store.status().head, self.store.status().manifest_id) != (head, number):
+            assert time.monotonic() < until, (self.store.status(), head, number, self.steps)
+            time.sleep(0.005)
+
+    def contents(self, manifest: Manifest) -> dict[str, Any]:
+        """Rows of a batch version in a form that can be compared: sketches by their estimate, everything else exactly."""
+        view = self.definitions.views["person"]
+        table = batch_view("person", view)
+        rows = {name: self.tables.read(one, version=manifest.tables[name]) for one in (BATCH_EDGES, BATCH_NODES, table) for name in (one.name,)}
+        exact = {name: sorted(map(repr, _plain(found).to_pylist())) for name, found in rows.items() if name != table.name}
+        return exact | {table.name: comparable(python_rows(rows[table.name], view.states), view.states)}
+
+    def some_time(self) -> int:
+        """A time to ask for: now, beside a tile's edge, some days back, next week."""
+        now = time.time_ns() // 1_000
+        return self.chance.choice((now, now // HOUR * HOUR, now // DAY * DAY + 1, now - 3 * DAY, now + 7 * DAY, now + 5 * MINUTE, now - now % SECOND))
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    return rows.select(sorted(rows.column_names))
+
+
+def _time(micros: int) -> Any:
+    from datetime import UTC, datetime, timedelta
+
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)

@@ -1,0 +1,66 @@
+"""Laws 1, 2, 6, 7 and 9 on the real stack: random histories through Kafka, the streaming query, builds and the store, after each step against the oracle."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+from kafka import KafkaProducer
+
+from serving.store.base_building import build_base
+from serving.store.base_folders import BaseFolders
+from tests.laws.law import LONG, SEED
+from tests.laws.stack import StackTenant
+
+pytestmark = [pytest.mark.stack, pytest.mark.spark]
+HISTORIES = int(os.environ.get("MILLRACE_STACK_HISTORIES") or (500 if LONG else 20))
+
+
+@pytest.fixture(scope="module")
+def producer(broker) -> Iterator[KafkaProducer]:
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", linger_ms=0)
+    yield producer
+    producer.close()
+
+
+@pytest.fixture(autouse=True)
+def bases_are_built_in_this_process(monkeypatch):
+    """The child process of the store has tests of its own; starting one for each version would be most of the time here."""
+    monkeypatch.setattr(BaseFolders, "_run_child", lambda folders, draft, manifest: build_base(folders._tables, manifest, draft))
+
+
+@pytest.mark.parametrize("number", range(HISTORIES))
+def test_after_every_step_of_a_random_history_everything_is_as_the_oracle_says(number, spark, broker, producer, tmp_path):
+    chance = random.Random(f"{SEED}/{number}")
+    tenant = StackTenant(spark, broker.bootstrap, tmp_path, name=f"law{SEED}x{number}x{time.time_ns()}", chance=chance, producer=producer)
+    try:
+        live_history(tenant, chance)
+    finally:
+        tenant.close()
+
+
+def live_history(tenant: StackTenant, chance: random.Random) -> None:
+    """Two or three rounds of messages and runs, each with a build in one place or none; at the end a full build of the same head."""
+    incremental = None
+    for _ in range(chance.choice((2, 2, 3))):
+        tenant.send(chance.randrange(4, 24))
+        tenant.run_speed(chance.choice((7, 12, 1_000)))
+        tenant.everything_is_read()
+        if chance.randrange(2):
+            tenant.lose(chance.choice(("last commit", "last commit", "all commits", "checkpoint", "seen index")))
+            if chance.randrange(2):
+                tenant.send(chance.randrange(1, 8))
+            tenant.run_speed(1_000)
+            tenant.everything_is_read()
+        as_of = tenant.some_time()
+        before = tenant.check_answers(as_of)
+        if chance.randrange(2):
+            incremental = tenant.build()
+            assert tenant.check_answers(as_of) == before, tenant.steps
+    if incremental is None or incremental.cut < tenant.log()[1].head:
+        incremental = tenant.build()
+    full = tenant.build(full=True)
+    assert full.cut == incremental.cut
+    assert tenant.contents(full) == tenant.contents(incremental), tenant.steps
+    tenant.check_answers(tenant.some_time())
