@@ -11,23 +11,30 @@ from typing import Any
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from batch.components import components
-from batch.counted import Counted, counted_events
-from batch.engines import DriverEngine, Engine, SparkEngine, with_columns
+from batch.driver_engine import DriverEngine
+from batch.engines import Engine
+from batch.parts import tables_of
 from batch.proof import prove_coverage, prove_invariance
-from batch.states import answers_before, recompute, states_of, with_message
+from batch.spark_engine import SparkEngine
+from batch.states import write_persons, write_states
+from batch.versions import drop_old_versions
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
-from millrace.errors import ConfigurationError, NothingToDo
+from millrace.errors import ConfigurationError, CoverageError, NothingToDo
 from millrace.faults import crash_point
 from millrace.ledger import NOTHING, Ledger, read_ledger
-from millrace.manifest import Manifest, kept_manifests, read_manifests, write_manifest
-from millrace.tables import BATCH_EDGES, BATCH_NODES, EVENTS, batch_view
-from millrace.traits import State
+from millrace.manifest import Manifest, read_manifests, write_manifest
+from millrace.tables import BATCH_EDGES, BATCH_NODES
 
 log = logging.getLogger(__name__)
-IN_DRIVER = 5_000_000
-"""Log rows up to which results are merged, compared and written in the driver; above, on Spark's executors."""
+IN_DRIVER = 1_000_000
+"""Log rows of a slice up to which a build works in the driver, if the published states have at most four times as many rows; above, on Spark's executors."""
+PARTITION_ROWS = 250_000
+_WORKING = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+}
+"""Settings of a build's own session: the stream beside it needs others."""
 
 
 def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, full: bool = False, keep: int = 5) -> Manifest:
@@ -38,40 +45,45 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     serving = manifests[-1] if manifests else None
     _check_work(ledger, definitions, serving=serving, full=full)
     base = serving if serving and serving.definitions_hash == definitions.hash and not full else None
-    seconds: dict[str, float] = {}
-    for table in (*states_of(definitions), BATCH_NODES):
+    after, served = (manifest.cut if manifest else NOTHING for manifest in (base, serving))
+    for table in (*tables_of(definitions), BATCH_NODES):
         tables.create(table)
-    engine: Engine = DriverEngine(tables) if ledger.counts()["received"] <= IN_DRIVER else SparkEngine(spark, tables)
-    log_rows = with_columns(spark.read.format("delta").load(tables.path(EVENTS)), EVENTS)
-    counted = counted_events(log_rows, after=base.cut if base else NOTHING, until=ledger.head)
-    events = with_message(counted.events, definitions).persist()
+    seconds: dict[str, float] = {}
+    engine = _engine(spark, tables, ledger, base=base, serving=serving)
     try:
+        with _timed(seconds, "log"):
+            found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
+            coverage = prove_coverage(found, ledger, after=after)
         with _timed(seconds, "states"):
-            versions = {table.name: engine.write(table, rows) for table, rows in recompute(engine, events, definitions, base=base).items()}
+            versions = write_states(engine, found, definitions, base=base)
+        with _timed(seconds, "persons"):
+            persons = write_persons(tables, edges_version=versions[BATCH_EDGES])
+        crash_point("batch.states_written")
+        with _timed(seconds, "invariance"):
+            invariance = prove_invariance(engine, found, definitions, serving=serving, ledger=ledger, versions=versions)
     finally:
-        events.unpersist()
-    with _timed(seconds, "persons"):
-        versions[BATCH_NODES.name] = tables.replace(BATCH_NODES, components(tables.read(BATCH_EDGES, version=versions[BATCH_EDGES.name])))
-    crash_point("batch.states_written")
-    with _timed(seconds, "coverage"):
-        coverage = prove_coverage(log_rows, ledger, after=base.cut if base else NOTHING, until=ledger.head)
-    with _timed(seconds, "invariance"):
-        invariance = _prove(engine, definitions, serving=serving, cut=ledger.head, counted=counted, versions=versions)
-    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, **coverage, **invariance}
+        engine.close()
     crash_point("batch.proved")
+    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, **coverage, **invariance}
     manifest = Manifest(
         manifest_id=(serving.manifest_id if serving else 0) + 1, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
-        offsets=ledger.offsets_json(), tables=versions, definitions_hash=definitions.hash, definitions_json=definitions.to_json(),
+        offsets=ledger.offsets_json(), tables={table.name: version for table, version in {**versions, BATCH_NODES: persons}.items()},
+        definitions_hash=definitions.hash, definitions_json=definitions.to_json(),
         proof=proof | {"seconds": {name: round(value, 3) for name, value in seconds.items()}},
     )  # fmt: skip
     write_manifest(tables, manifest)
     crash_point("batch.manifest_written")
-    _drop_old_versions(tables, [*manifests, manifest], keep)
-    log.info("published manifest_id=%d kind=%s cut=%d seconds=%s", manifest.manifest_id, manifest.kind, manifest.cut, json.dumps(seconds))
+    drop_old_versions(tables, [*manifests, manifest], keep)
+    log.info("published manifest_id=%d kind=%s cut=%d seconds=%s", manifest.manifest_id, manifest.kind, manifest.cut, json.dumps(manifest.proof["seconds"]))
     return manifest
 
 
 def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest | None, full: bool) -> None:
+    if serving and (serving.cut > ledger.head or serving.offsets != ledger.offsets_json(serving.cut)):
+        raise CoverageError(
+            f"manifest {serving.manifest_id} stands on epoch {serving.cut} and offsets {serving.offsets}, but the ledger ends at epoch {ledger.head} and has offsets "
+            f"{ledger.offsets_json(serving.cut)} there; restore log/ledger from a backup"
+        )
     if ledger.head == NOTHING:
         raise NothingToDo("the ledger has no epoch yet: nothing to build; send events and run the stream first")
     written_under = ledger.definitions_since(ledger.head - 1)
@@ -84,35 +96,17 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")
 
 
-def _prove(engine: Engine, definitions: Definitions, *, serving: Manifest | None, cut: int, counted: Counted, versions: dict[str, int]) -> dict[str, Any]:
-    """Publish invariance of all tables; raises before anything is published. With changed definitions the states both versions have are compared."""
-    after = serving.cut if serving else NOTHING
-    escaped = counted.escaped.select("identifiers", "epoch").toArrow().to_pylist()
-    touched = {entry["node"] for row in escaped for entry in row["identifiers"]}
-    proof: dict[str, Any] = {"compared_with": serving.manifest_id if serving else None, "escaped_duplicates": sum(row["epoch"] > after for row in escaped)}
-    before = answers_before(engine, definitions, serving=serving, cut=cut)
-    known = {batch_view(name, view).name: view.states for name, view in serving.definitions.views.items()} if serving else {}
-    for table, states in states_of(definitions).items():
-        common = states if states is None or table.name not in known else comparable_states(states, known[table.name])
-        written = engine.at_version(table, versions[table.name])
-        proof[table.name] = (
-            prove_invariance(engine, table, common, before=before[table], after=written, touched=touched) if common != {} else {"rows_compared": 0}
-        )
-    return proof
-
-
-def comparable_states(new: dict[State, frozenset[int]], old: dict[State, frozenset[int]]) -> dict[State, frozenset[int]]:
-    """States that both sets of definitions keep, with the hops both keep them for."""
-    return {state: hops & old[state] for state, hops in new.items() if state in old and hops & old[state]}
-
-
-def _drop_old_versions(tables: TenantTables, manifests: list[Manifest], keep: int) -> None:
-    kept = kept_manifests(manifests, keep)
-    for name in manifests[-1].tables:
-        found = DeltaTable(tables.path(name))
-        found.vacuum(
-            retention_hours=0, dry_run=False, enforce_retention_duration=False, keep_versions=sorted({m.tables[name] for m in kept if name in m.tables})
-        )
+def _engine(spark: SparkSession, tables: TenantTables, ledger: Ledger, *, base: Manifest | None, serving: Manifest | None) -> Engine:
+    """The driver for what fits it."""
+    all_rows, before = (ledger.counts(epoch) for epoch in (ledger.head, base.cut if base else NOTHING))
+    log_rows = all_rows["received"] - before["received"]
+    published = sum(DeltaTable(tables.path(name), version=version).count() for name, version in serving.tables.items()) if serving else 0
+    session = spark.newSession()
+    for name, value in _WORKING.items():
+        session.conf.set(name, value)
+    if log_rows <= IN_DRIVER and published <= 4 * IN_DRIVER:
+        return DriverEngine(session, tables)
+    return SparkEngine(session, tables, partitions=max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // PARTITION_ROWS))
 
 
 @contextmanager

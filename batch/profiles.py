@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from batch.engines import SparkEngine
 from millrace.columns.finish import finish_traits
 from millrace.delta import TenantTables
 from millrace.errors import NothingToDo
 from millrace.manifest import Manifest, latest_manifest
-from millrace.tables import BATCH_NODES, batch_view, profiles_table
+from millrace.tables import BATCH_NODES, Table, batch_view, profiles_table
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +18,8 @@ log = logging.getLogger(__name__)
 def person_traits(spark: SparkSession, tables: TenantTables, manifest: Manifest, *, as_of: datetime) -> DataFrame:
     """One row per person of the manifest: person_id, identifiers (count), hints (comma-separated), a column a trait, as of a time."""
     view = manifest.definitions.views["person"]
-    engine = SparkEngine(spark, tables)
-    nodes = engine.published(BATCH_NODES, manifest)
-    tiles = engine.published(batch_view("person", view), manifest).join(nodes.select(F.col("node").alias("key"), "person_id"), "key", "inner")
+    nodes = _published(spark, tables, BATCH_NODES, manifest)
+    tiles = _published(spark, tables, batch_view("person", view), manifest).join(nodes.select(F.col("node").alias("key"), "person_id"), "key", "inner")
     persons = nodes.groupBy("person_id").agg(
         F.count(F.lit(1)).alias("identifier_count"), F.array_join(F.sort_array(F.collect_list("hint")), ", ").alias("hints")
     )
@@ -48,3 +46,7 @@ def publish_profiles(spark: SparkSession, tables: TenantTables, *, as_of: dateti
     tables.replace(profiles_table(manifest.definitions.views["person"]), rows)
     log.info("profiles published rows=%d manifest_id=%d", len(rows), manifest.manifest_id)
     return len(rows)
+
+
+def _published(spark: SparkSession, tables: TenantTables, table: Table, manifest: Manifest) -> DataFrame:
+    return spark.read.format("delta").option("versionAsOf", manifest.tables[table.name]).load(tables.path(table))

@@ -1,50 +1,111 @@
 """The proof before a publish: the log is whole, and at the same head the new version answers as the one that serves (law 2), over all keys.
 
-A difference is allowed only where an escaped duplicate explains it; anything else raises ProofError, and the published version keeps serving.
+``batch(v) ⊕ increments(cut of v, E] = batch(v+1) ⊕ states of the escaped duplicates``: what a duplicate that escaped the speed layer added is
+taken into account exactly, so that nothing else can hide behind it. Anything unequal raises ProofError, and v keeps serving.
 """
 
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from batch.engines import Engine, Hops
+from batch.engines import SHOWN, Compared, Engine, Slice
+from batch.parts import Part, tables_of
+from millrace.definitions import Definitions
 from millrace.errors import ProofError
-from millrace.ledger import Ledger
+from millrace.ledger import NOTHING, Ledger
+from millrace.manifest import Manifest
 from millrace.tables import Table
 
-SHOWN = 5
-"""Keys a message names; the proof counts all."""
 
-
-def prove_coverage(log: DataFrame, ledger: Ledger, *, after: int, until: int) -> dict[str, int]:
-    """Every (epoch, partition) of the log in (after, until] holds as many rows as the ledger says, each offset once."""
-    found = (
-        log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)).groupBy("epoch", "topic", "partition")
-        .agg(F.count(F.lit(1)).alias("rows"), F.countDistinct("offset").alias("offsets")).toArrow().to_pylist()
-    )  # fmt: skip
-    rows = {(row["epoch"], row["topic"], row["partition"]): (row["rows"], row["offsets"]) for row in found}
-    wrong = []
-    for row in ledger.until(until).filter(pc.field("epoch") > after).to_pylist():
-        expected = row["accepted"] + row["duplicate"]
-        have = rows.pop((row["epoch"], row["topic"], row["partition"]), (0, 0))
-        if have != (expected, expected):
-            wrong.append(f"epoch {row['epoch']} of {row['topic']}/{row['partition']}: {expected} rows in the ledger, {have[0]} in the log ({have[1]} offsets)")
-    wrong += [f"epoch {epoch} of {topic}/{partition}: {have[0]} rows in the log, none in the ledger" for (epoch, topic, partition), have in rows.items()]
+def prove_coverage(found: Slice, ledger: Ledger, *, after: int) -> dict[str, int]:
+    """Every (epoch, partition) after the cut ``after`` holds the rows the ledger says, each offset once; the epochs before it have not lost one."""
+    keys = ["epoch", "topic", "partition"]
+    told = ledger.rows.filter(pc.field("epoch") > after).select([*keys, "accepted", "duplicate"])
+    both = told.join(found.figures, keys=keys, join_type="full outer").sort_by([(key, "ascending") for key in keys]).to_pylist()
+    wrong = [sentence for row in both if (sentence := _disagreement({name: value or 0 for name, value in row.items()}))]
+    before = ledger.counts(after)
+    if found.history_rows != before["accepted"] + before["duplicate"]:
+        wrong.append(f"epochs up to {after}: {before['accepted'] + before['duplicate']} rows in the ledger, {found.history_rows} in the log")
     if wrong:
-        raise ProofError(f"log/events and log/ledger disagree, nothing was published: {'; '.join(wrong[:SHOWN])}; restore log/events from a backup")
-    return {"log_rows": sum(row["rows"] for row in found)}
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise ProofError(f"log/events and log/ledger disagree, nothing was published: {'; '.join(wrong[:SHOWN])}{more}; restore log/events from a backup")
+    return {"log_rows": _total(found.figures, "rows"), "earlier_log_rows": found.history_rows}
 
 
-def prove_invariance(engine: Engine, table: Table, states: Hops | None, *, before: Any, after: Any, touched: set[str]) -> dict[str, int]:
-    """Every row of the table is equal before and after the publish. ``touched``: nodes of escaped duplicates, whose differences are explained."""
-    differing = engine.differing(before, after, states)
-    unexplained = [key for key in differing if not touched.intersection(key)]
-    if unexplained:
-        shown = ", ".join(" ".join(key) for key in unexplained[:SHOWN])
+def _disagreement(row: dict[str, Any]) -> str | None:
+    expected = row["accepted"] + row["duplicate"]
+    if (row["rows"], row["offsets"], row["flagged"]) == (expected, expected, row["duplicate"]):
+        return None
+    return (
+        f"epoch {row['epoch']} of {row['topic']}/{row['partition']}: {expected} rows ({row['duplicate']} duplicates) in the ledger, "
+        f"{row['rows']} in the log ({row['flagged']} duplicates, {row['offsets']} offsets)"
+    )
+
+
+def prove_invariance(
+    engine: Engine, found: Slice, definitions: Definitions, *, serving: Manifest | None, ledger: Ledger, versions: dict[Table, int]
+) -> dict[str, Any]:
+    """Figures of the comparison of every row of every table; ProofError when one is unequal."""
+    older, strange = comparable_definitions(definitions, serving=serving, ledger=ledger)
+    proof: dict[str, Any] = {"compared_with": serving.manifest_id if serving else None} | _escaped_figures(found, after=serving.cut if serving else NOTHING)
+    wrong: list[tuple[Part, Compared]] = []
+    for table, parts in tables_of(definitions).items():
+        escaped = engine.fold(found.escaped, parts, once=False) if found.escaped is not None else None
+        figures: dict[str, Any] = {"rows_compared": 0, "explained": 0}
+        for part in parts:
+            common = None if strange and part.states is not None else part if older is None else part.comparable_with(older)
+            if common is None:
+                figures.setdefault("not_compared", []).append(part.name)
+                continue
+            before, after = _sides(engine, common, serving=serving, ledger=ledger, version=versions[table])
+            if escaped is not None:
+                figures["explained"] += engine.differing(common, before, after).differing
+                after.append(engine.part_of(escaped, common))
+            result = engine.differing(common, before, after)
+            figures["rows_compared"] += result.rows
+            wrong += [(part, result)] if result.differing else []
+        proof[table.name] = figures
+    _refuse(wrong)
+    return proof | ({"unpublished_definitions": sorted(strange)} if strange else {})
+
+
+def comparable_definitions(definitions: Definitions, *, serving: Manifest | None, ledger: Ledger) -> tuple[Definitions | None, set[str]]:
+    """Definitions whose states the increments have besides the new ones (None: the same), and hashes of others no manifest has: their states are unknown."""
+    hashes = ledger.definitions_since(serving.cut if serving else NOTHING)
+    known = {definitions.hash} | ({serving.definitions_hash} if serving else set())
+    changed = serving is not None and serving.definitions_hash != definitions.hash
+    return serving.definitions if serving is not None and changed else None, hashes - known
+
+
+def _sides(engine: Engine, part: Part, *, serving: Manifest | None, ledger: Ledger, version: int) -> tuple[list[Any], list[Any]]:
+    """Rows that answers stand on before the publish and after it."""
+    before = [engine.increments(part, after=serving.cut if serving else NOTHING, until=ledger.head)]
+    if serving is not None:
+        before.append(engine.read(part, version=serving.tables[part.batch.name]))
+    return before, [engine.read(part, version=version)]
+
+
+def _refuse(wrong: list[tuple[Part, Compared]]) -> None:
+    if wrong:
+        shown = "; ".join(f"{part.name}: {_named(result.examples)}" for part, result in wrong)
         raise ProofError(
-            f"{table.name}: the new version would answer differently for {len(unexplained)} keys (first: {shown}) and no escaped duplicate explains it; nothing was "
-            "published, the last version keeps serving; rebuild the speed tables from the log or report this"
+            f"the new version would answer differently in {sum(result.differing for _, result in wrong)} rows and no escaped duplicate explains it ({shown}); "
+            "nothing was published, the last version keeps serving; the increments of the epochs since its cut are damaged, or batch and speed ran different code"
         )
-    return {"rows_compared": engine.count(after), "differences": len(differing), "explained": len(differing)}
+
+
+def _named(examples: pa.Table, most: int = 3) -> str:
+    rows = examples.slice(0, most).to_pylist()
+    return ", ".join(f"{' '.join(str(value) for name, value in row.items() if name != 'columns')} ({row['columns']})" for row in rows)
+
+
+def _escaped_figures(found: Slice, *, after: int) -> dict[str, Any]:
+    """How many rows the speed layer judged wrongly since the published cut, and where the first of them stand."""
+    recent = found.figures.filter(pc.field("epoch") > after)
+    where = [f"{row['topic']}/{row['partition']} offset {row['offset']} (epoch {row['epoch']})" for row in found.escaped_at]
+    return {"escaped_duplicates": _total(recent, "escaped"), "missed_events": _total(recent, "missed")} | ({"escaped_at": where} if where else {})
+
+
+def _total(figures: pa.Table, name: str) -> int:
+    return pc.sum(figures[name]).as_py() or 0

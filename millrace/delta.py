@@ -76,11 +76,11 @@ class TenantTables:
         found.update_incremental()
         return found.version()
 
-    def replace(self, table: Table, rows: pa.Table) -> int:
-        """Replaces all rows in one commit and returns the new version; older versions stay readable until vacuumed."""
+    def replace(self, table: Table, rows: pa.Table | pa.RecordBatchReader) -> int:
+        """Replaces all rows in one commit and returns the new version; older versions stay readable until vacuumed. A reader gives the table's own columns."""
         self.create(table)
         found = DeltaTable(self.path(table))
-        write_deltalake(found, conform(rows, table.schema), mode="overwrite", schema_mode="overwrite")
+        write_deltalake(found, conform(rows, table.schema) if isinstance(rows, pa.Table) else rows, mode="overwrite", schema_mode="overwrite")
         found.update_incremental()
         return found.version()
 

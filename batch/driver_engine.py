@@ -1,0 +1,101 @@
+"""A build in the driver: Arrow tables of the process, merged and compared by the kernels of merging.py, read and written by delta-rs. build.py uses it for what fits."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from batch.counted import POSITION, keys_in_history, repeated_rows
+from batch.engines import FIGURES, SHOWN, Compared, Slice, log_events
+from batch.merging import differing_rows, merge_rows
+from batch.parts import Part
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables, conform
+from millrace.edges import edges_of
+from millrace.fold import fold_events
+from millrace.ledger import NOTHING
+from millrace.tables import Table
+
+WRITTEN_AT_ONCE = 100_000
+"""Rows that are widened to the table's columns at a time: most columns of a tile are null, and nulls take room in Arrow."""
+Folded = dict[str, pa.Table]
+"""Rows by the name of their part."""
+
+
+class DriverEngine:
+    """See ``Engine``."""
+
+    def __init__(self, spark: SparkSession, tables: TenantTables) -> None:
+        self._spark, self._tables = spark, tables
+
+    def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
+        rows = log_events(self._spark, self._tables, definitions, after=after, until=until).toArrow()
+        keys = rows["dedup_key"].combine_chunks()
+        known, history = keys_in_history(self._tables, keys, until=after) if after > NOTHING else (pa.array([], pa.binary()), 0)
+        repeated = repeated_rows(rows, known)
+        flagged = rows["is_duplicate"].to_numpy()
+        escaped = rows.filter(pa.array(repeated & ~flagged & (rows["epoch"].to_numpy() > served)))
+        return Slice(
+            counted=rows.filter(pa.array(~repeated)),
+            escaped=escaped if len(escaped) else None,
+            escaped_at=escaped.select(["topic", *POSITION]).slice(0, SHOWN).to_pylist(),
+            figures=_figures(rows, repeated=repeated, flagged=flagged),
+            history_rows=history,
+        )
+
+    def fold(self, events: pa.Table, parts: list[Part], *, once: bool) -> Folded:
+        return {part.name: edges_of(events) if part.states is None else fold_events(events, part.states).select(part.columns) for part in parts}
+
+    def part_of(self, folded: Folded, part: Part) -> pa.Table:
+        return folded[part.name].select(part.columns)
+
+    def read(self, part: Part, *, version: int) -> pa.Table:
+        where = None if part.hop is None else pc.field("hop") == part.hop
+        return _typed(self._tables.read(part.batch.name, columns=part.columns, where=where, version=version), part)
+
+    def increments(self, part: Part, *, after: int, until: int) -> pa.Table:
+        where = (pc.field("epoch") > after) & (pc.field("epoch") <= until)
+        return _typed(self._tables.read(part.speed, columns=part.columns, where=where if part.hop is None else where & (pc.field("hop") == part.hop)), part)
+
+    def merge(self, part: Part, rows: Sequence[pa.Table]) -> pa.Table:
+        return merge_rows(pa.concat_tables([_typed(table, part) for table in rows]), keys=part.keys, kinds=part.kinds)
+
+    def differing(self, part: Part, before: Sequence[pa.Table], after: Sequence[pa.Table]) -> Compared:
+        old, new = (pa.concat_tables([_typed(table, part) for table in side]) for side in (before, after))
+        differing, rows = differing_rows(old, new, keys=part.keys, kinds=part.kinds)
+        return Compared(rows=rows, differing=len(differing), examples=differing.slice(0, SHOWN))
+
+    def write(self, table: Table, rows: Folded | list[pa.Table]) -> int:
+        parts = list(rows.values()) if isinstance(rows, dict) else rows
+        return self._tables.replace(table, pa.RecordBatchReader.from_batches(table.schema, _widened(parts, table.schema)))
+
+    def close(self) -> None:
+        """Nothing is held outside the process."""
+
+
+def _typed(rows: pa.Table, part: Part) -> pa.Table:
+    return conform(rows, pa.schema([part.batch.schema.field(name) for name in part.columns]))
+
+
+def _widened(parts: list[pa.Table], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        for start in range(0, len(part), WRITTEN_AT_ONCE):
+            yield from conform(part.slice(start, WRITTEN_AT_ONCE), schema).combine_chunks().to_batches()
+
+
+def _figures(rows: pa.Table, *, repeated: np.ndarray, flagged: np.ndarray) -> pa.Table:
+    columns = {
+        "flagged": pa.array(flagged.astype(np.int64)),
+        "escaped": pa.array((repeated & ~flagged).astype(np.int64)),
+        "missed": pa.array((flagged & ~repeated).astype(np.int64)),
+    }
+    table = rows.select(["epoch", "topic", "partition", "offset"])
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    counted = table.group_by(["epoch", "topic", "partition"]).aggregate(
+        [([], "count_all"), ("offset", "count_distinct"), *((name, "sum") for name in columns)]
+    )  # fmt: skip
+    renamed = counted.rename_columns({"count_all": "rows", "offset_count_distinct": "offsets"} | {f"{name}_sum": name for name in columns})
+    return conform(renamed, FIGURES)

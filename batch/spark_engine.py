@@ -1,0 +1,193 @@
+"""A build on the executors: frames partitioned by key, each partition merged or compared by the kernels of merging.py. build.py uses it for what does not fit the driver."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from batch.counted import POSITION, judged
+from batch.engines import FIGURES, SHOWN, Compared, Slice, log_events
+from batch.merging import differing_rows, merge_rows
+from batch.parts import Part
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables, conform
+from millrace.edges import edges_of
+from millrace.fold import fold_events
+from millrace.ledger import NOTHING
+from millrace.tables import EVENTS, Table
+from millrace.traits import State
+
+Kernel = Callable[[pa.Table], pa.Table]
+FOLDED_AT_ONCE = 1_000_000
+"""Events of a partition that are folded together; the partial rows of a larger partition (one very busy node) are merged in it."""
+
+
+class SparkEngine:
+    """See ``Engine``. ``partitions``: how many the rows are spread over; each is one Arrow table in a Python worker at a time."""
+
+    def __init__(self, spark: SparkSession, tables: TenantTables, *, partitions: int) -> None:
+        self._spark, self._tables, self._partitions = spark, tables, partitions
+        self._kept: list[DataFrame] = []
+
+    def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
+        history = self._spark.read.format("delta").load(self._tables.path(EVENTS)).filter(F.col("epoch") <= after) if after > NOTHING else None
+        rows = log_events(self._spark, self._tables, definitions, after=after, until=until)
+        marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
+        escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
+        at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
+        return Slice(
+            counted=marked.filter(~F.col("repeated")),
+            escaped=escaped if at else None,
+            escaped_at=at,
+            figures=_figures(marked),
+            history_rows=history.count() if history is not None else 0,
+        )
+
+    def fold(self, events: DataFrame, parts: list[Part], *, once: bool) -> DataFrame:
+        (table,) = {part.batch for part in parts}
+        if parts[0].states is None:
+            (part,) = parts
+            narrow = events.select("identifiers", "event_time", "epoch", "partition", "offset")
+            return self.merge(part, [narrow.mapInArrow(_whole(edges_of), ddl(part.batch.schema))])
+        states: dict[State, frozenset[int]] = {}
+        for part in parts:
+            for state, hops in (part.states or {}).items():
+                states[state] = states.get(state, frozenset()) | hops
+        states = {state: states[state] for state in sorted(states)}
+        kinds = {state.name: state.kind for state in states}
+        keys = parts[0].keys
+
+        def fold_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            folded = [fold_events(slice_, states) for slice_ in _slices(batches, FOLDED_AT_ONCE)]
+            rows = folded[0] if len(folded) == 1 else merge_rows(pa.concat_tables(folded), keys=keys, kinds=kinds) if folded else None
+            yield from rows.to_batches(max_chunksize=50_000) if rows is not None else []
+
+        frame = events.drop("identifiers", "dedup_key", "topic", "is_duplicate", "repeated").mapInArrow(fold_partition, ddl(table.schema))
+        return frame if once else self._keep(frame)
+
+    def part_of(self, folded: DataFrame, part: Part) -> DataFrame:
+        return _rows_of(folded, part)
+
+    def read(self, part: Part, *, version: int) -> DataFrame:
+        return _rows_of(self._spark.read.format("delta").option("versionAsOf", version).load(self._tables.path(part.batch)), part)
+
+    def increments(self, part: Part, *, after: int, until: int) -> DataFrame:
+        rows = self._spark.read.format("delta").load(self._tables.path(part.speed))
+        return _rows_of(rows.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), part)
+
+    def merge(self, part: Part, rows: Sequence[DataFrame]) -> DataFrame:
+        def kernel(table: pa.Table) -> pa.Table:
+            return merge_rows(table, keys=part.keys, kinds=part.kinds)
+
+        return self._by_key(part, _union(rows)).mapInArrow(_whole(kernel), ddl(_schema(part)))
+
+    def differing(self, part: Part, before: Sequence[DataFrame], after: Sequence[DataFrame]) -> Compared:
+        keys = pa.schema([part.batch.schema.field(name) for name in part.keys])
+        found = pa.schema([*keys, ("columns", pa.string()), ("compared", pa.int64()), ("differing", pa.int64())])
+
+        def kernel(table: pa.Table) -> pa.Table:
+            sides = [table.filter(pc.equal(table["side"], side)) for side in (0, 1)]
+            differing, rows = differing_rows(*sides, keys=part.keys, kinds=part.kinds)
+            summary = pa.Table.from_pylist([{"compared": rows, "differing": len(differing)}], schema=found)
+            return pa.concat_tables([summary, conform(differing.slice(0, SHOWN), found)])
+
+        sides = [_union(side).select("*", F.lit(number).alias("side")) for number, side in enumerate((before, after))]
+        rows = self._by_key(part, _union(sides)).mapInArrow(_whole(kernel), ddl(found)).toArrow()
+        compared, differing = (pc.sum(rows[name]).as_py() or 0 for name in ("compared", "differing"))
+        return Compared(rows=compared, differing=differing, examples=rows.filter(rows["columns"].is_valid()).select([*part.keys, "columns"]).slice(0, SHOWN))
+
+    def write(self, table: Table, rows: DataFrame | list[DataFrame]) -> int:
+        frames = rows if isinstance(rows, list) else [rows]
+        wide = _union([_with_columns(frame, table.schema) for frame in frames])
+        wide.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(self._tables.path(table))
+        return DeltaTable(self._tables.path(table)).version()
+
+    def close(self) -> None:
+        """Frees what was kept for later steps."""
+        while self._kept:
+            self._kept.pop().unpersist()
+
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        self._kept.append(frame.persist())
+        return frame
+
+    def _by_key(self, part: Part, rows: DataFrame) -> DataFrame:
+        return rows.repartition(self._partitions, *part.keys)
+
+
+def ddl(schema: pa.Schema) -> str:
+    """The schema as Spark writes it."""
+    return ", ".join(f"`{field.name}` {_spark_type(field.type)}" for field in schema)
+
+
+def _spark_type(kind: pa.DataType) -> str:
+    if pa.types.is_struct(kind):
+        return f"STRUCT<{', '.join(f'`{kind.field(n).name}`: {_spark_type(kind.field(n).type)}' for n in range(kind.num_fields))}>"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP"
+    return {pa.string(): "STRING", pa.int64(): "BIGINT", pa.int32(): "INT", pa.binary(): "BINARY"}[kind]
+
+
+def _whole(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A partition as one table through the kernel."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        if found := list(batches):
+            yield from kernel(pa.Table.from_batches(found)).to_batches(max_chunksize=50_000)
+
+    return run
+
+
+def _slices(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Tables of at least ``rows`` rows, the last one perhaps with fewer."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= rows:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _schema(part: Part) -> pa.Schema:
+    return pa.schema([part.batch.schema.field(name) for name in part.columns])
+
+
+def _rows_of(frame: DataFrame, part: Part) -> DataFrame:
+    rows = frame if part.hop is None else frame.filter(F.col("hop") == part.hop)
+    return rows.select(*(F.col(f"`{name}`") for name in part.columns))
+
+
+def _with_columns(frame: DataFrame, schema: pa.Schema) -> DataFrame:
+    have = set(frame.columns)
+    absent = {field.name: F.lit(None).cast(_spark_type(field.type)).alias(field.name) for field in schema if field.name not in have}
+    return frame.select(*(absent.get(name, F.col(f"`{name}`")) for name in schema.names))
+
+
+def _union(frames: Sequence[DataFrame]) -> DataFrame:
+    first, *others = frames
+    for other in others:
+        first = first.unionByName(other)
+    return first
+
+
+def _figures(marked: DataFrame) -> pa.Table:
+    """Distinct offsets are counted exactly in bitmaps of 32,768 offsets: no offset is sent through a shuffle."""
+
+    def number(flag: Column) -> Column:
+        return F.sum(flag.cast("bigint"))
+
+    keys = ["epoch", "topic", "partition"]
+    flagged, repeated = F.col("is_duplicate"), F.col("repeated")
+    buckets = marked.groupBy(*keys, F.bitmap_bucket_number("offset").alias("bucket")).agg(
+        F.count(F.lit(1)).alias("rows"), number(flagged).alias("flagged"), F.bitmap_count(F.bitmap_construct_agg(F.bitmap_bit_position("offset"))).alias("offsets"),
+        number(repeated & ~flagged).alias("escaped"), number(flagged & ~repeated).alias("missed"),
+    )  # fmt: skip
+    figures = buckets.groupBy(*keys).agg(*(F.sum(name).alias(name) for name in FIGURES.names if name not in keys))
+    return conform(figures.toArrow(), FIGURES)
