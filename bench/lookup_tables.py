@@ -21,6 +21,7 @@ from millrace.traits import State
 
 DAY, HOUR = 86_400, 3_600
 DAYS, HOURS = 24, 8
+ORDER = "Order Completed"
 CUT = 1
 DEFINITIONS = load_definitions(DEFAULT_DIRECTORY)
 VIEW = DEFINITIONS.views["person"]
@@ -49,9 +50,9 @@ def publish(tables: TenantTables, manifest_id: int, versions: dict[str, int], *,
 
 
 def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.random.Generator) -> None:
-    """An epoch in which each of the nodes does something; the ledger last, as the speed layer writes it."""
+    """An epoch in which each of the nodes orders something; the ledger last, as the speed layer writes it."""
     nodes = sorted(set(nodes))
-    rows = view_rows(nodes, rng, days=1, hours=1).append_column("epoch", pa.array([epoch] * (3 * len(nodes)), pa.int64()))
+    rows = view_rows(nodes, rng, days=1, hours=1, event=ORDER).append_column("epoch", pa.array([epoch] * (3 * len(nodes)), pa.int64()))
     accepted = pc.sum(rows["count"]).as_py() or 0
     edges = pa.Table.from_pylist(
         [
@@ -67,8 +68,9 @@ def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.r
     tables.append(LEDGER, pa.Table.from_pylist([row], schema=LEDGER.schema), app_id="bench", epoch=epoch)
 
 
-def view_rows(nodes: list[str], rng: np.random.Generator, *, days: int = DAYS, hours: int = HOURS) -> pa.Table:
-    """For each node the all-time tile, ``days`` day tiles of the last 80 days and ``hours`` hour tiles of the last two days, every state set."""
+def view_rows(nodes: list[str], rng: np.random.Generator, *, days: int = DAYS, hours: int = HOURS, event: str | None = None) -> pa.Table:
+    """For each node the all-time tile, ``days`` day tiles of the last 80 days and ``hours`` hour tiles of the last two days: every state set, or those
+    that an event of one name sets."""
     today = int(time.time()) // DAY * DAY
     tiles = [(0, 0), *((DAY, today - n * (80 // days) * DAY) for n in range(days)), *((HOUR, today - n * 2 * HOUR) for n in range(hours))]
     hops, starts = np.array(tiles).T
@@ -81,7 +83,8 @@ def view_rows(nodes: list[str], rng: np.random.Generator, *, days: int = DAYS, h
     }
     for state, kept in VIEW.states.items():
         samples = pa.array(_samples(state), state_type(state))
-        picked = pa.array(rng.integers(0, len(samples), count), mask=~np.isin(hop, sorted(kept)))
+        is_set = np.isin(hop, sorted(kept)) & (event is None or (state.type is None and state.events in ((), (event,))))
+        picked = pa.array(rng.integers(0, len(samples), count), mask=~is_set)
         columns[state.name] = samples.take(picked)
     return pa.table(columns)
 

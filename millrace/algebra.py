@@ -72,5 +72,5 @@ def plain(value: int) -> str:
     """A scaled integer as decimal text without trailing zeros: 12500000000 → ``12.5``."""
     if value < 0:
         return "-" + plain(-value)
-    whole, rest = divmod(value, UNIT)
-    return f"{whole}.{rest:0{SCALE}d}".rstrip("0") if rest else str(whole)
+    digits = str(value).zfill(SCALE + 1)
+    return f"{digits[:-SCALE]}.{digits[-SCALE:]}".rstrip("0").rstrip(".")

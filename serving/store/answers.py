@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from millrace.finish import time_text
 from millrace.identity import namespace_of
 from serving.store.layout import decode
 from serving.store.ledger_tail import milliseconds_since
@@ -78,7 +77,5 @@ def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer) -
     point, plan = pinned.point, pinned.plan
     traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
     claims = Claims(pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete)
-    receipt = Receipt(
-        sealer.seal(claims), point.manifest_id, point.cut, point.head, time_text(plan.as_of(at)), point.definitions_hash, staleness_ms, point.complete
-    )
+    receipt = Receipt(sealer.seal(claims), point.manifest_id, point.cut, point.head, plan.as_of(at), point.definitions_hash, staleness_ms, point.complete)
     return Profile(pinned.person.id, [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members], traits, receipt)

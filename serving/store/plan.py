@@ -6,6 +6,7 @@ What depends on the definitions only is worked out once; what depends on the tim
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -28,92 +29,113 @@ class TraitAnswer(msgspec.Struct, gc=False):
     as_of: str
 
 
-class Moment(NamedTuple):
-    """What a time of reading means: tiles [first, until) of each (window, hop), and the end of each hop's windows as text."""
+class Window(NamedTuple):
+    """A trait over a window: the slot and fold of its state, and for an average those of the count it is divided by."""
 
-    tiles: dict[tuple[int, int], tuple[int, int]]
-    ends: dict[int, str]
-
-
-class AllTime(NamedTuple):
-    """A trait over all time, by the slots of its states. ``others``: the second state of an average, with its fold."""
-
-    name: str
     slot: int
     fold: Fold
-    others: tuple[tuple[int, Fold], ...]
     finish: Callable[..., Value]
     nothing: Value
+    divisor: tuple[int, Fold] | None
 
 
-ReadWindow = Callable[[list[Slots], list[Slots], Moment], TraitAnswer]
+class Span(NamedTuple):
+    """What a window is at a time of reading: tiles [first, until), and its end as text."""
+
+    first: int
+    until: int
+    end: str
 
 
 class Plan:
     """How the traits of a view are read."""
 
     def __init__(self, view: View, layout: Layout) -> None:
-        traits = sorted(view.traits.items())
-        self._layout = layout
-        self._nothing: Slots = [None] * len(layout.slots)
-        self._all_time_slots = [number for number, (_, hop) in enumerate(layout.slots) if hop == ALL_TIME]
+        windowed = {name: trait for name, trait in view.traits.items() if trait.window}
+        all_time = {name: trait for name, trait in view.traits.items() if not trait.window}
+        self._all_time = AllTime(list(all_time.values()), layout)
+        self._windowed = [_window(trait, layout) for trait in windowed.values()]
+        self._windows = [(trait.window_seconds, trait.hop) for trait in windowed.values()]
+        self._names = (*all_time, *windowed)
         self._coarsest = max(view.hops)
-        self._windows = {(trait.window_seconds, trait.hop) for _, trait in traits if trait.window}
-        self._order: dict[str, TraitAnswer] = dict.fromkeys(view.traits)  # type: ignore[arg-type]
-        self._all_time = [_all_time(name, trait, layout) for name, trait in traits if not trait.window]
-        self._windowed = [(name, _window_reader(trait, layout)) for name, trait in traits if trait.window]
-        self._moment = lru_cache(256)(self._moment_of)
+        self._spans = lru_cache(256)(self._spans_of)
 
     def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
-        """Every trait in the order declared, merged over all slots given, as of ``at`` (microseconds)."""
-        traits = self._order.copy()
-        old, new, now = self._folded(batch), self._folded(speed), time_text(at)
-        for name, slot, fold, others, finish, nothing in self._all_time:
-            before, after = old[slot], new[slot]
-            if after is None:
-                layer, state = (None, None) if before is None else ("batch", before)
-            else:
-                layer, state = ("speed", after) if before is None else ("merged", fold([before, after]))
-            if state is None:
-                traits[name] = TraitAnswer(nothing, None, now)
-            elif others:
-                traits[name] = TraitAnswer(finish(state, *[_fold_two(old[number], new[number], more) for number, more in others]), layer, now)
-            else:
-                traits[name] = TraitAnswer(finish(state), layer, now)
+        """Every trait, those over all time first, merged over all slots given, as of ``at`` (microseconds)."""
+        answers = self._all_time.read(batch, speed, time_text(at))
         hour, rest = divmod(at, _HOUR)
-        moment = self._moment(hour, rest > 0)
-        for name, read_window in self._windowed:
-            traits[name] = read_window(batch, speed, moment)
-        return traits
+        for window, span in zip(self._windowed, self._spans(hour, rest > 0), strict=True):
+            answers.append(_read_window(window, span, batch, speed))
+        return dict(zip(self._names, answers, strict=True))
 
-    def as_of(self, at: int) -> int:
-        """The latest window end a read at ``at`` uses."""
-        return window_end(at, self._coarsest)
+    def as_of(self, at: int) -> str:
+        """The latest window end a read at ``at`` uses; ``at`` itself when the view has no windows."""
+        return _end_text(window_end(at, self._coarsest)) if self._coarsest else time_text(at)
 
-    def _folded(self, parts: list[Slots]) -> Slots:
-        """One list of slots for all parts, right for all time only."""
-        if len(parts) < 2:
-            return parts[0] if parts else self._nothing
-        folded = self._nothing.copy()
-        for number in self._all_time_slots:
-            states = [state for slots in parts if (state := slots[number]) is not None]
-            if states:
-                folded[number] = states[0] if len(states) == 1 else self._layout.folds[number](states)
-        return folded
-
-    def _moment_of(self, hour: int, is_within: bool) -> Moment:
+    def _spans_of(self, hour: int, is_within: bool) -> list[Span]:
         """The same for all times within an hour, the full hour itself aside: hops are whole hours."""
         at = hour * _HOUR + is_within
-        return Moment(
-            {(window, hop): tile_range(at, window=window, hop=hop) for window, hop in self._windows},
-            {hop: time_text(window_end(at, hop)) for _, hop in self._windows},
-        )
+        return [Span(*tile_range(at, window=window, hop=hop), time_text(window_end(at, hop))) for window, hop in self._windows]
 
 
-def _all_time(name: str, trait: Trait, layout: Layout) -> AllTime:
-    slot, *others = [layout.number[state.name, ALL_TIME] for state in trait.states]
-    fold, finish = _fold_and_finish(trait, layout.folds[slot])
-    return AllTime(name, slot, fold, tuple((number, layout.folds[number]) for number in others), finish, value_of_nothing(trait))
+class AllTime:
+    """The traits over all time, as columns: a read zips them with the states. An average's state is the pair of its sum and its count."""
+
+    def __init__(self, traits: list[Trait], layout: Layout) -> None:
+        self._width = len(layout.slots)
+        self._folded = [(number, fold) for number, (fold, (_, hop)) in enumerate(zip(layout.folds, layout.slots, strict=True)) if hop == ALL_TIME]
+        self._pairs: list[tuple[int, int]] = []
+        slots, self._folds, self._finishes = [], [], []
+        for trait in traits:
+            slot, *others = [layout.number[state.name, ALL_TIME] for state in trait.states]
+            fold, finish = _fold_and_finish(trait, layout.folds[slot])
+            if others:
+                self._pairs.append((slot, others[0]))
+                slot, fold, finish = self._width + len(self._pairs) - 1, _add_pairs, lambda pair, finish=finish: finish(*pair)
+            slots.append(slot)
+            self._folds.append(fold)
+            self._finishes.append(finish)
+        self._nothings = [value_of_nothing(trait) for trait in traits]
+        self._states: Callable[[Slots], tuple[Any, ...]] = itemgetter(*slots) if len(slots) > 1 else lambda found: tuple(found[slot] for slot in slots)
+
+    def read(self, batch: list[Slots], speed: list[Slots], now: str) -> list[TraitAnswer]:
+        old = self._states(self._one(batch))
+        if not speed:
+            return [
+                TraitAnswer(nothing, None, now) if state is None else TraitAnswer(finish(state), "batch", now)
+                for state, finish, nothing in zip(old, self._finishes, self._nothings, strict=True)
+            ]
+        answers = []
+        new = self._states(self._one(speed))
+        for before, after, fold, finish, nothing in zip(old, new, self._folds, self._finishes, self._nothings, strict=True):
+            if after is None:
+                answers.append(TraitAnswer(nothing, None, now) if before is None else TraitAnswer(finish(before), "batch", now))
+            elif before is None:
+                answers.append(TraitAnswer(finish(after), "speed", now))
+            else:
+                answers.append(TraitAnswer(finish(fold([before, after])), "merged", now))
+        return answers
+
+    def _one(self, parts: list[Slots]) -> Slots:
+        """One list of slots for all parts, right for all time only, with the pairs behind."""
+        slots = parts[0] if len(parts) == 1 else self._fold(parts)
+        return slots + [None if slots[total] is None else (slots[total], slots[count]) for total, count in self._pairs] if self._pairs else slots
+
+    def _fold(self, parts: list[Slots]) -> Slots:
+        folded: Slots = [None] * self._width
+        for number, fold in self._folded if parts else ():
+            states = [state for slots in parts if (state := slots[number]) is not None]
+            if states:
+                folded[number] = states[0] if len(states) == 1 else fold(states)
+        return folded
+
+
+_end_text = lru_cache(256)(time_text)
+
+
+def _add_pairs(pairs: list[tuple[int, int]]) -> tuple[int, int]:
+    totals, counts = zip(*pairs, strict=True)
+    return sum(totals), sum(counts)
 
 
 def _fold_and_finish(trait: Trait, fold: Fold) -> tuple[Fold, Callable[..., Value]]:
@@ -123,43 +145,34 @@ def _fold_and_finish(trait: Trait, fold: Fold) -> tuple[Fold, Callable[..., Valu
     return list, lambda state: estimate_union(state if isinstance(state, list) else [state])
 
 
-def _fold_two(before: Any, after: Any, fold: Fold) -> Any:
-    if before is None or after is None:
-        return before if after is None else after
-    return fold([before, after])
+def _window(trait: Trait, layout: Layout) -> Window:
+    slot, *others = [layout.number[state.name, trait.hop] for state in trait.states]
+    fold, finish = _fold_and_finish(trait, layout.folds[slot])
+    return Window(slot, fold, finish, value_of_nothing(trait), (others[0], layout.folds[others[0]]) if others else None)
 
 
-def _window_reader(trait: Trait, layout: Layout) -> ReadWindow:
-    numbers = [layout.number[state.name, trait.hop] for state in trait.states]
-    first_fold, finish = _fold_and_finish(trait, layout.folds[numbers[0]])
-    folds, nothing = [first_fold, *(layout.folds[number] for number in numbers[1:])], value_of_nothing(trait)
-    window, hop = (trait.window_seconds, trait.hop), trait.hop
-
-    def read(batch: list[Slots], speed: list[Slots], moment: Moment) -> TraitAnswer:
-        first, until = moment.tiles[window]
-        merged: list[Any] = []
-        layer: Layer = None
-        for number, fold in zip(numbers, folds, strict=True):
-            states = _tiles(batch, number, first, until)
-            fresh = _tiles(speed, number, first, until) if speed else None
-            if fresh:
-                layer = "merged" if states else "speed"
-                states += fresh
-            elif states:
-                layer = "batch"
-            else:
-                return TraitAnswer(nothing, None, moment.ends[hop])
-            merged.append(states[0] if len(states) == 1 else fold(states))
-        return TraitAnswer(finish(*merged), layer, moment.ends[hop])
-
-    return read
+def _read_window(window: Window, span: Span, batch: list[Slots], speed: list[Slots]) -> TraitAnswer:
+    slot, fold, finish, nothing, divisor = window
+    states = _tiles(batch, slot, span)
+    layer: Layer = "batch"
+    if speed and (fresh := _tiles(speed, slot, span)):
+        layer = "merged" if states else "speed"
+        states += fresh
+    if not states:
+        return TraitAnswer(nothing, None, span.end)
+    state = states[0] if len(states) == 1 else fold(states)
+    if divisor is None:
+        return TraitAnswer(finish(state), layer, span.end)
+    slot, fold = divisor
+    return TraitAnswer(finish(state, fold(_tiles(batch, slot, span) + _tiles(speed, slot, span))), layer, span.end)
 
 
-def _tiles(parts: list[Slots], number: int, first: int, until: int) -> list[Any]:
-    """States of the tiles within [first, until), of all parts."""
+def _tiles(parts: list[Slots], slot: int, span: Span) -> list[Any]:
+    """States of the tiles within the window, of all parts."""
     found: list[Any] = []
+    first, until, _ = span
     for slots in parts:
-        if (tiles := slots[number]) is not None:
+        if (tiles := slots[slot]) is not None:
             numbers, states, *unions = tiles
             start = bisect_left(numbers, first)
             if numbers[-1] >= until:

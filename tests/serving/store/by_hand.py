@@ -29,6 +29,7 @@ TRAITS = {
     "spend_2d": {"op": "sum", "event": "Order", "value": "properties.revenue", "window": "2d"},
     "orders_3h": {"op": "count", "event": "Order", "window": "3h"},
     "basket": {"op": "avg", "event": "Order", "value": "properties.revenue"},
+    "basket_2d": {"op": "avg", "event": "Order", "value": "properties.revenue", "window": "2d"},
     "smallest": {"op": "min", "event": "Order", "value": "properties.revenue"},
     "last_store": {"op": "last", "event": "Order", "value": "properties.store"},
     "first_at": {"op": "first", "event": "Order", "value": "event_time"},

@@ -124,7 +124,7 @@ def test_increments_of_one_tile_become_one_state() -> None:
     layout = Layout(VIEW)
     one, other = (layout.fold(pa.Table.from_pylist(rows_of([Placed(Order("a"), 1, n)], DEFINITIONS), schema=view_schema(VIEW)))["a"] for n in (1, 2))
     merged = layout.merge(one, other)
-    assert [len(slot[0]) for slot, (_, hop) in zip(merged, layout.slots, strict=True) if hop] == [1, 1, 1]
+    assert {len(slot[0]) for slot, (_, hop) in zip(merged, layout.slots, strict=True) if hop} == {1}
 
 
 @PATIENT

@@ -40,7 +40,7 @@ def test_batch_and_speed_are_merged_at_read(tenant: HandMade, start_store: Start
     tenant.write(Order(ANN, at="2025-01-10T12:20:00Z", revenue="4.25", store="south"))
     store = start_store()
     assert values(store, ANN) == {
-        "orders": 2, "spend": "14.75", "spend_2d": "14.75", "orders_3h": 2, "basket": "7.375", "smallest": "4.25", "last_store": "south",
+        "orders": 2, "spend": "14.75", "spend_2d": "14.75", "orders_3h": 2, "basket": "7.375", "basket_2d": "7.375", "smallest": "4.25", "last_store": "south",
         "first_at": "2025-01-10T12:00:00Z", "stores": 2, "stores_2d": 2,
     }  # fmt: skip
 
