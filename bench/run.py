@@ -31,7 +31,13 @@ def main(argv: list[str] | None = None) -> int:
         meaning, better = NAMES[name]
         before, started = os.getloadavg()[0], time.monotonic()
         figure = importlib.import_module(f"bench.{name}").measure()
-        figure |= {"meaning": meaning, "better": better, "load_before": before, "load_after": os.getloadavg()[0], "seconds": round(time.monotonic() - started, 1)}
+        figure |= {
+            "meaning": meaning,
+            "better": better,
+            "load_before": before,
+            "load_after": os.getloadavg()[0],
+            "seconds": round(time.monotonic() - started, 1),
+        }
         figures[name] = figure
         print(f"{name:10} ratio {figure['ratio']:.3f} (must {figure['must']}, aim {figure['aim']}, {better} is better)  {meaning}", flush=True)
         if options.json:

@@ -1,0 +1,41 @@
+"""The stock stream that bench/freshness.py measures against: Spark's defaults, Kafka → from_json → one Delta append. Prints the trigger times as a JSON list."""
+
+import json
+import os
+import sys
+import time
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from millrace.local.jars import spark_jars
+
+SCHEMA = "type STRING, messageId STRING, userId STRING, anonymousId STRING, event STRING, timestamp STRING, properties STRUCT<revenue: DOUBLE, store_id: INT>"
+
+
+def main(bootstrap: str, topic: str, folder: str, seconds: float, warm: float) -> None:
+    session = (
+        SparkSession.builder.master("local[2]").appName("stock").config("spark.driver.extraClassPath", os.pathsep.join(map(str, spark_jars())))
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension").config("spark.ui.enabled", "false")
+        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog").config("spark.driver.memory", "2g")
+        .config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
+    )  # fmt: skip
+    records = session.readStream.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic).load()
+    parsed = records.select("partition", "offset", "timestamp", F.from_json(F.col("value").cast("string"), SCHEMA).alias("m")).select(
+        "partition", "offset", F.col("timestamp").alias("at"), "m.*"
+    )
+    query = parsed.writeStream.format("delta").option("checkpointLocation", f"{folder}/stock/checkpoint").start(f"{folder}/stock/table")
+    triggers: dict[int, float] = {}
+    started = time.monotonic()
+    while (passed := time.monotonic() - started) < seconds:
+        time.sleep(1)
+        for progress in query.recentProgress if passed > warm else []:
+            if progress.numInputRows:
+                triggers[progress.batchId] = progress.durationMs["triggerExecution"]
+    query.stop()
+    session.stop()
+    print(json.dumps(list(triggers.values())))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), float(sys.argv[5]))
