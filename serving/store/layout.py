@@ -6,7 +6,7 @@ the first, the ninth, … on, so that a window that ends now unites few sketches
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -59,28 +59,23 @@ class Layout:
 
     def fold(self, rows: pa.Table) -> dict[str, Slots]:
         """Slots of each key from rows of the view, in any order, with any number of rows for one tile."""
-        found: dict[str, Slots] = {}
         if not len(rows):
-            return found
-        keys = rows["key"].combine_chunks()
-        hops = rows["hop"].to_numpy()
-        starts = rows["hop_start"].cast(pa.int64()).to_numpy()
-        columns: dict[str, tuple[np.ndarray, Any]] = {}
+            return {}
+        keys = rows["key"].combine_chunks().dictionary_encode()
+        codes, hops, starts = keys.indices.to_numpy(), rows["hop"].to_numpy(), rows["hop_start"].cast(pa.int64()).to_numpy()
+        found: list[Slots] = [[None] * len(self.slots) for _ in range(len(keys.dictionary))]
+        columns = {state.name: rows[state.name].combine_chunks() for state, _ in self.slots}
+        valid = {name: column.is_valid().to_numpy(zero_copy_only=False) for name, column in columns.items()}
         for number, (state, hop) in enumerate(self.slots):
-            if state.name not in columns:
-                column = rows[state.name].combine_chunks()
-                columns[state.name] = (column.is_valid().to_numpy(zero_copy_only=False), column)
-            valid, column = columns[state.name]
-            places = np.flatnonzero(valid & (hops == hop))
+            places = np.flatnonzero(valid[state.name] & (hops == hop))
             if not len(places):
                 continue
-            names = keys.take(pa.array(places)).to_pylist()
-            values = python_states(column.take(pa.array(places)), state)
-            if hop == ALL_TIME:
-                self._fold_all_time(found, number, names, values)
-            else:
-                self._fold_tiles(found, number, zip(names, (starts[places] // (hop * MICROS)).tolist(), values, strict=True))
-        return found
+            tiles = starts[places] // (hop * MICROS) if hop else np.zeros_like(places)
+            order = np.lexsort((tiles, codes[places]))
+            places, tiles = places[order], tiles[order]
+            values = python_states(columns[state.name].take(pa.array(places)), state)
+            self._fill(found, number, codes=codes[places], tiles=tiles, values=values)
+        return dict(zip(keys.dictionary.to_pylist(), found, strict=True))
 
     def merge(self, left: Slots, right: Slots) -> Slots:
         """Slots that hold what both hold; neither argument may be used afterwards."""
@@ -108,25 +103,21 @@ class Layout:
         """The slots as ``with_unions`` got them."""
         return [slot if slot is None or hop == ALL_TIME else slot[:2] for slot, (_, hop) in zip(slots, self.slots, strict=True)]
 
-    def _fold_all_time(self, found: dict[str, Slots], number: int, names: list[str], values: list[Any]) -> None:
-        fold, width = self.folds[number], len(self.slots)
-        for name, value in zip(names, values, strict=True):
-            slots = found.get(name)
-            if slots is None:
-                slots = found[name] = [None] * width
-            seen = slots[number]
-            slots[number] = value if seen is None else fold([seen, value])
-
-    def _fold_tiles(self, found: dict[str, Slots], number: int, tiles: Iterator[tuple[str, int, Any]]) -> None:
-        fold, width = self.folds[number], len(self.slots)
-        for name, tile, value in tiles:
-            slots = found.get(name)
-            if slots is None:
-                slots = found[name] = [None] * width
-            if slots[number] is None:
-                slots[number] = [[tile], [value]]
-            else:
-                self._add_tile(slots[number], tile, value, fold)
+    def _fill(self, found: list[Slots], number: int, *, codes: np.ndarray, tiles: np.ndarray, values: list[Any]) -> None:
+        """Puts the states of one slot, in order of key and tile, where they belong; states of the same tile are folded."""
+        fold = self.folds[number]
+        begins = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]) | (tiles[1:] != tiles[:-1])])
+        if len(begins) < len(values):
+            values = [fold(values[begin:end]) for begin, end in zip(begins, [*begins[1:], len(values)], strict=True)]
+            codes, tiles = codes[begins], tiles[begins]
+        if self.slots[number][1] == ALL_TIME:
+            for code, value in zip(codes.tolist(), values, strict=True):
+                found[code][number] = value
+            return
+        numbers = tiles.tolist()
+        firsts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]).tolist()
+        for code, begin, end in zip(codes[firsts].tolist(), firsts, [*firsts[1:], len(values)], strict=True):
+            found[code][number] = [numbers[begin:end], values[begin:end]]
 
     @staticmethod
     def _add_tile(tiles: list[list[Any]], tile: int, state: Any, fold: Callable[[list[Any]], Any]) -> None:

@@ -1,5 +1,6 @@
 """What a reader sees: batch and speed merged at one head, whatever is published, rolled back, in flight or missing."""
 
+import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,19 @@ def test_a_base_is_built_once_and_older_ones_are_removed(tenant: HandMade, start
     tenant.publish(cut=1)
     wait_until(lambda: again.status().manifest_id == 2 and [path.name for path in folder.iterdir()] == ["base-2"])
     assert values(again, ANN)["orders"] == 1
+
+
+def test_a_base_that_another_store_uses_stays(tenant: HandMade, start_store: StartStore, tmp_path: Path) -> None:
+    tenant.write(Order(ANN))
+    tenant.publish(cut=1)
+    store, folder = start_store(), tmp_path / "t" / "store"
+    with open(folder / "base-1" / "in_use", "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        tenant.publish(cut=1)
+        wait_until(lambda: store.status().manifest_id == 2 and (folder / "base-2").exists())
+        assert (folder / "base-1").exists()
+    tenant.publish(cut=1)
+    wait_until(lambda: [path.name for path in folder.iterdir()] == ["base-3"])
 
 
 def test_a_damaged_base_is_built_again(tenant: HandMade, start_store: StartStore, tmp_path: Path) -> None:
