@@ -28,7 +28,8 @@ def components(edges: pa.Table) -> pa.Table:
     persons = np.empty(len(anchors), dtype=object)
     persons[label[anchors]] = [person_id(names[int(anchor)].as_py()) for anchor in anchors]
     hints = pa.chunked_array([*edges["hint_a"].chunks, *edges["hint_b"].chunks])
-    seen_at = np.unique(codes, return_index=True)[1]
+    seen_at = np.empty(len(names), dtype=np.int64)
+    seen_at[codes[::-1]] = np.arange(len(codes))[::-1]
     return pa.Table.from_arrays(
         [names, pa.array(persons[label], pa.string()), hints.take(pa.array(seen_at)).combine_chunks(), positions.take(pa.array(first))], schema=NODES
     )
@@ -37,6 +38,8 @@ def components(edges: pa.Table) -> pa.Table:
 def _ranked_positions(first_seen: pa.StructArray) -> tuple[np.ndarray, pa.StructArray]:
     """Rank of each edge's position among the distinct ones, and those in order: positions of one event are equal and must rank equal."""
     fields = [first_seen.field(field.name).to_numpy() for field in POSITION]
-    distinct, rank = np.unique(np.column_stack([column.astype(np.int64) for column in fields]), axis=0, return_inverse=True)
-    columns = [pa.array(distinct[:, n], pa.int64()).cast(field.type) for n, field in enumerate(POSITION)]
-    return rank.reshape(-1), pa.StructArray.from_arrays(columns, fields=list(POSITION))
+    order = np.lexsort(fields[::-1])
+    changes = np.logical_or.reduce([np.r_[True, field[order][1:] != field[order][:-1]] for field in fields])
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.cumsum(changes) - 1
+    return rank, first_seen.take(pa.array(order[changes]))

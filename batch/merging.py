@@ -19,16 +19,19 @@ Kinds = Mapping[str, str]
 
 def merge_rows(rows: pa.Table, *, keys: Sequence[str], kinds: Kinds) -> pa.Table:
     """One row per key from any number of partial rows, in no promised order; only ``keys`` and the columns of ``kinds`` leave."""
-    return _merge(rows.select([*keys, *kinds]), key_codes(rows, keys), kinds)[0]
+    codes, count = key_codes(rows, keys)
+    return _merge(rows.select([*keys, *kinds]), codes, count, kinds)[0]
 
 
-def key_codes(rows: pa.Table, keys: Sequence[str]) -> np.ndarray:
-    """A number for each row, equal exactly where all key columns are equal."""
-    codes = np.zeros(len(rows), dtype=np.int64)
+def key_codes(rows: pa.Table, keys: Sequence[str]) -> tuple[np.ndarray, int]:
+    """A number from 0 up for each row, equal exactly where all key columns are equal; and how many numbers there are."""
+    codes, count = np.zeros(len(rows), dtype=np.int64), min(len(rows), 1)
     for name in keys:
         encoded = rows[name].combine_chunks().dictionary_encode()
-        codes = codes * max(len(encoded.dictionary), 1) + encoded.indices.to_numpy()
-    return codes
+        if len(encoded.dictionary) > 1:
+            dense = pa.array(codes * len(encoded.dictionary) + encoded.indices.to_numpy()).dictionary_encode()
+            codes, count = dense.indices.to_numpy().astype(np.int64), len(dense.dictionary)
+    return codes, count
 
 
 def differing_rows(old: pa.Table, new: pa.Table, *, keys: Sequence[str], kinds: Kinds) -> tuple[pa.Table, int]:
@@ -37,34 +40,43 @@ def differing_rows(old: pa.Table, new: pa.Table, *, keys: Sequence[str], kinds: 
     An absent row is a row of zeros. Sketches are compared by estimate where their bytes differ: the bytes depend on the order of merges.
     """
     both = pa.concat_tables([side.select([*keys, *kinds]) for side in (old, new)])
-    codes = key_codes(both, keys)
-    (old, old_codes), (new, new_codes) = (
-        _merge(side, part, kinds) for side, part in ((both.slice(0, len(old)), codes[: len(old)]), (both.slice(len(old)), codes[len(old) :]))
-    )
-    found = np.union1d(old_codes, new_codes)
-    left, right = _positions(found, old_codes), _positions(found, new_codes)
-    unequal = {name: _unequal(old[name].combine_chunks().take(left), new[name].combine_chunks().take(right), kind) for name, kind in kinds.items()}
-    rows = np.flatnonzero(np.logical_or.reduce(list(unequal.values()))) if len(found) else np.zeros(0, dtype=np.int64)
-    columns = {name: pc.coalesce(*(side[name].combine_chunks().take(at.take(pa.array(rows))) for side, at in ((old, left), (new, right)))) for name in keys}
+    codes, count = key_codes(both, keys)
+    border = len(old)
+    (old, old_codes), (new, new_codes) = (_merge(both.slice(*at), codes[at[0] : at[0] + at[1]], count, kinds) for at in ((0, border), (border, len(new))))
+    place = np.full(count, -1)
+    place[old_codes] = np.arange(len(old))
+    only_new = np.flatnonzero(place[new_codes] < 0)
+    left = np.r_[np.arange(len(old)), np.full(len(only_new), -1)]
+    place[:] = -1
+    place[new_codes] = np.arange(len(new))
+    right = np.r_[place[old_codes], only_new]
+    unequal = {name: _unequal(_taken(old[name], left), _taken(new[name], right), kind) for name, kind in kinds.items()}
+    rows = np.flatnonzero(np.logical_or.reduce(list(unequal.values())))
+    columns = {name: pc.coalesce(_taken(old[name], left[rows]), _taken(new[name], right[rows])) for name in keys}
     names = [",".join(name for name in unequal if unequal[name][row]) for row in rows]
-    return pa.table(columns | {"columns": pa.array(names, pa.string())}), len(found)
+    return pa.table(columns | {"columns": pa.array(names, pa.string())}), count
 
 
-def _merge(rows: pa.Table, codes: np.ndarray, kinds: Kinds) -> tuple[pa.Table, np.ndarray]:
+def _merge(rows: pa.Table, codes: np.ndarray, count: int, kinds: Kinds) -> tuple[pa.Table, np.ndarray]:
     """Merged rows and the code of each. Rows that are alone with their key, most of them as a rule, are passed on as they are."""
-    order = np.argsort(codes, kind="stable")
-    ordered = codes[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(codes) else np.zeros(0, dtype=np.int64)
-    if len(starts) == len(codes):
+    shared = (np.bincount(codes, minlength=count) > 1)[codes]
+    if not shared.any():
         return rows, codes
-    sizes = np.diff(np.r_[starts, len(codes)])
-    alone, first = order[starts[sizes == 1]], order[starts[sizes > 1]]
-    several = rows.take(pa.array(order[np.repeat(sizes > 1, sizes)]))
-    group = np.repeat(np.arange(len(first)), sizes[sizes > 1])
-    merged = {name: _merged_column(several[name].combine_chunks(), kinds[name], group, len(first)) if name in kinds else None for name in rows.column_names}
-    keys = rows.select([name for name in rows.column_names if name not in kinds]).take(pa.array(first))
-    columns = [keys[name].combine_chunks() if column is None else column for name, column in merged.items()]
+    alone, several = np.flatnonzero(~shared), np.flatnonzero(shared)
+    several = several[np.argsort(codes[several], kind="stable")]
+    changes = np.r_[True, codes[several][1:] != codes[several][:-1]]
+    first, group = several[changes], np.cumsum(changes) - 1
+    merged = {name: _merged_column(_taken(rows[name], several), kind, group, len(first)) for name, kind in kinds.items()}
+    columns = [merged[name] if name in merged else _taken(rows[name], first) for name in rows.column_names]
     return pa.concat_tables([rows.take(pa.array(alone)), pa.Table.from_arrays(columns, schema=rows.schema)]), codes[np.r_[alone, first]]
+
+
+def _taken(column: pa.ChunkedArray, at: np.ndarray) -> pa.Array:
+    """The column's values at these places, null at −1; the column itself when that is what it comes to."""
+    values = column.combine_chunks()
+    if len(at) == len(values) and np.array_equal(at, np.arange(len(at))):
+        return values
+    return values.take(pa.array(at, mask=at < 0))
 
 
 def _merged_column(values: pa.Array, kind: str, group: np.ndarray, groups: int) -> pa.Array:
@@ -102,28 +114,16 @@ def _unions(sketches: pa.Array, starts: np.ndarray, ends: np.ndarray) -> pa.Arra
     return pa.array([parts[start] if end - start == 1 else merge_sketches(parts[start:end]) for start, end in zip(starts, ends, strict=True)], pa.binary())
 
 
-def _positions(wanted: np.ndarray, codes: np.ndarray) -> pa.Array:
-    """Row of each wanted code; null where there is none."""
-    if not len(codes):
-        return pa.nulls(len(wanted), pa.int64())
-    order = np.argsort(codes, kind="stable")
-    place = np.minimum(np.searchsorted(codes, wanted, sorter=order), len(codes) - 1)
-    return pa.array(order[place], mask=codes[order[place]] != wanted)
-
-
 def _unequal(old: pa.Array, new: pa.Array, kind: str) -> np.ndarray:
     """Where two columns differ, null being equal to null."""
-    old_there, new_there = (side.is_valid().to_numpy(zero_copy_only=False) for side in (old, new))
-    unequal = old_there != new_there
-    both = np.flatnonzero(old_there & new_there)
-    if not len(both):
+    if old.null_count == len(old) and new.null_count == len(new):
+        return np.zeros(len(old), dtype=bool)
+    unequal = old.is_valid().to_numpy(zero_copy_only=False) != new.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_struct(old.type):
+        for left, right in zip(old.flatten(), new.flatten(), strict=True):
+            unequal |= _unequal(left, right, "")
         return unequal
-    left, right = old.take(pa.array(both)), new.take(pa.array(both))
-    if pa.types.is_struct(left.type):
-        for number in range(left.type.num_fields):
-            unequal[both] |= _unequal(left.field(number), right.field(number), "")
-        return unequal
-    different = both[pc.not_equal(left, right).to_numpy(zero_copy_only=False)]
+    different = np.flatnonzero(pc.fill_null(pc.not_equal(old, new), False).to_numpy(zero_copy_only=False))
     if kind == "distinct" and len(different):
         pairs = zip(old.take(pa.array(different)).to_pylist(), new.take(pa.array(different)).to_pylist(), strict=True)
         different = different[np.fromiter((estimate(one) != estimate(other) for one, other in pairs), dtype=bool, count=len(different))]
