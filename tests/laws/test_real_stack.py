@@ -58,6 +58,9 @@ def live_history(tenant: StackTenant, chance: random.Random) -> None:
         if chance.randrange(2):
             incremental = tenant.build()
             assert tenant.check_answers(as_of) == before, tenant.steps
+        if chance.randrange(3) == 0:
+            tenant.tidy()
+            assert tenant.check_answers(as_of) == before, tenant.steps
     if incremental is None or incremental.cut < tenant.log()[1].head:
         incremental = tenant.build()
     full = tenant.build(full=True)

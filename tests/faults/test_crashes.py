@@ -1,0 +1,163 @@
+"""Law 7 under crashes: a real job dies by SIGKILL at each of its crash points; after the restart nothing is lost and nothing is there twice.
+
+The restart of the stream and the build runs in the session of the tests (the same functions the jobs call), once for each job as a process.
+"""
+
+import base64
+import itertools
+import json
+import time
+from urllib import request
+from urllib.error import URLError
+
+import pytest
+
+from millrace.errors import NothingToDo
+from millrace.faults import CRASH_POINTS
+from millrace.keys import read_keys
+from millrace.ledger import read_ledger
+from tests.faults.crashing import LONG, FaultTenant
+from tests.laws.law import SEED
+
+pytestmark = [pytest.mark.stack, pytest.mark.spark]
+SPEED = [name for name in CRASH_POINTS if name.startswith("speed.")]
+BATCH = [name for name in CRASH_POINTS if name.startswith("batch.")]
+COLLECTOR = [name for name in CRASH_POINTS if name.startswith("collector.")]
+HITS = [1, 2, 3] if LONG else [2]
+SEEDS = range(3 if LONG else 1)
+
+
+def recovered(tenant: FaultTenant) -> None:
+    """A clean run after the crash, with a few more messages, some of them sent again."""
+    tenant.send(6)
+    tenant.run_speed(1_000)
+    tenant.everything_is_read()
+    tenant.check_answers(tenant.some_time())
+
+
+@pytest.mark.parametrize(("point", "hit", "seed"), list(itertools.product(SPEED, HITS, SEEDS)))
+def test_the_stream_dies_and_the_next_run_repairs_it(point, hit, seed, tenant_of):
+    tenant = tenant_of(f"{SEED}/{point}/{hit}/{seed}")
+    tenant.send(16)
+    overlapping = [] if (seed + SPEED.index(point)) % 2 else ["--available-now"]
+    tenant.crash("stream_events", "--kafka", tenant.bootstrap, "--max-records", "6", *overlapping, crash_at=f"{point}:{hit}")
+    assert read_ledger(tenant.tables).head == (hit if point == "speed.ledger_written" else hit - 1)
+    tenant.check_answers(tenant.some_time())
+    recovered(tenant)
+
+
+def test_a_checkpoint_lost_after_a_crash_costs_nothing(tenant_of):
+    """What the crash left above the head belongs to no epoch any more; the next run must not count it beside its own rows."""
+    tenant = tenant_of(f"{SEED}/lost")
+    tenant.send(16)
+    tenant.crash("stream_events", "--kafka", tenant.bootstrap, "--max-records", "6", "--available-now", crash_at="speed.increments_written:2")
+    tenant.lose("checkpoint")
+    recovered(tenant)
+
+
+def test_the_stream_dies_again_and_again_and_a_clean_process_repairs_it(tenant_of):
+    """Each run dies at another point than the one before, so that every restart begins with another kind of wreck."""
+    tenant = tenant_of(f"{SEED}/chain")
+    for point in tenant.chance.sample(SPEED, len(SPEED) if LONG else 2):
+        tenant.send(tenant.chance.randrange(3, 12))
+        tenant.crash("stream_events", "--kafka", tenant.bootstrap, "--max-records", "5", "--available-now", crash_at=f"{point}:{tenant.chance.randrange(1, 3)}")
+        if tenant.chance.randrange(4) == 0:
+            tenant.lose("checkpoint")
+        tenant.check_answers(tenant.some_time())
+    with tenant.job("stream_events", "--kafka", tenant.bootstrap, "--available-now") as process:
+        assert process.wait(180) == 0, tenant.said("stream_events")
+    tenant.everything_is_read()
+    tenant.check_answers(tenant.some_time())
+
+
+@pytest.mark.parametrize(("point", "is_first"), [(point, is_first) for point in BATCH for is_first in ((True, False) if LONG else (point == BATCH[0],))])
+def test_a_build_dies_and_what_is_served_stays_whole(point, is_first, tenant_of):
+    tenant = tenant_of(f"{SEED}/{point}/{is_first}")
+    tenant.send(14)
+    tenant.run_speed(6)
+    if not is_first:
+        tenant.build()
+        tenant.send(9)
+        tenant.run_speed(1_000)
+    as_of = tenant.some_time()
+    before = tenant.check_answers(as_of)
+    tenant.crash("build_batch", crash_at=point)
+    assert tenant.check_answers(as_of) == before
+    if point == "batch.manifest_written":
+        with pytest.raises(NothingToDo):
+            tenant.build()
+    incremental = tenant.build(full=True) if point == "batch.manifest_written" else tenant.build()
+    assert tenant.check_answers(as_of) == before
+    assert tenant.contents(tenant.build(full=True)) == tenant.contents(incremental)
+    recovered(tenant)
+
+
+def test_a_build_that_died_is_made_up_by_the_next_job(tenant_of):
+    tenant = tenant_of(f"{SEED}/job")
+    tenant.send(10)
+    tenant.run_speed(1_000)
+    tenant.crash("build_batch", crash_at="batch.proved")
+    with tenant.job("build_batch") as process:
+        assert process.wait(180) == 0, tenant.said("build_batch")
+    assert read_ledger(tenant.tables).head == tenant.store.tables.read("batch/manifest")["cut"].to_pylist()[-1]
+    tenant.check_answers(tenant.some_time())
+
+
+def post(tenant: FaultTenant, url: str, messages: list[dict]) -> int | None:
+    """Status of a batch call; None when the collector went away without an answer."""
+    body = json.dumps({"batch": messages}).encode()
+    user = base64.b64encode(f"{read_keys(tenant.root, tenant.tables.tenant).write_key}:".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {user}"}
+    try:
+        with request.urlopen(request.Request(f"{url}/v1/batch", data=body, headers=headers), timeout=30) as answer:
+            return answer.status
+    except (URLError, ConnectionError):
+        return None
+
+
+def listening(tenant: FaultTenant, after: int) -> str:
+    """Where the collector says it listens, in a line of its log after so many bytes."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        text = (tenant.root / "collect_events.log").read_bytes()[after:].decode()
+        for line in text.splitlines():
+            if '"ready"' in line and line.endswith("}"):
+                return json.loads(line)["collector"]
+        time.sleep(0.05)
+    raise AssertionError(tenant.said("collect_events"))
+
+
+def collect(tenant: FaultTenant, batches: list[list[dict]], crash_at: str = "") -> list[int | None]:
+    """Statuses of batches sent one after the other to one collector."""
+    log = tenant.root / "collect_events.log"
+    after = log.stat().st_size if log.exists() else 0
+    with tenant.job("collect_events", "--listen", "127.0.0.1:0", "--kafka", tenant.bootstrap, crash_at=crash_at) as process:
+        url = listening(tenant, after)
+        found = [post(tenant, url, batch) for batch in batches]
+        if crash_at:
+            assert process.wait(60) == -9, tenant.said("collect_events")
+    return found
+
+
+@pytest.mark.parametrize("point", COLLECTOR)
+def test_the_collector_dies_and_what_it_acknowledged_is_in_the_log(point, tenant_of):
+    """The client sends again what got no answer, as every client library does."""
+    tenant = tenant_of(f"{SEED}/{point}")
+    batches = [
+        [
+            {"type": "track", "event": "Order Completed", "messageId": f"m{number}-{place}", "userId": f"u{place}", "properties": {"revenue": number + place}}
+            for place in range(5)
+        ]
+        for number in range(3)
+    ]
+    statuses = collect(tenant, batches, crash_at=f"{point}:2")
+    assert statuses == [200, None, None]
+    again = [batch for batch, status in zip(batches, statuses, strict=True) if status != 200]
+    assert collect(tenant, again) == [200] * len(again)
+    tenant.read_topic()
+    tenant.run_speed(1_000)
+    tenant.everything_is_read()
+    log, _ = tenant.check_log()
+    assert sorted(event.message_id for event in log.counted) == sorted(message["messageId"] for batch in batches for message in batch)
+    assert log.counts["duplicate"] == (5 if point == "collector.acknowledged" else 0)
+    tenant.check_answers(tenant.some_time())
