@@ -59,7 +59,7 @@ def test_the_stream_dies_again_and_again_and_a_clean_process_repairs_it(tenant_o
     """Each run dies at another point than the one before, so that every restart begins with another kind of wreck."""
     tenant = tenant_of(f"{SEED}/chain")
     for point in tenant.chance.sample(SPEED, len(SPEED) if LONG else 2):
-        tenant.send(tenant.chance.randrange(3, 12))
+        tenant.send(tenant.chance.randrange(7, 14))
         tenant.crash("stream_events", "--kafka", tenant.bootstrap, "--max-records", "5", "--available-now", crash_at=f"{point}:{tenant.chance.randrange(1, 3)}")
         if tenant.chance.randrange(4) == 0:
             tenant.lose("checkpoint")

@@ -16,7 +16,7 @@ from tests.laws.product import comparable, events_table, merge_rows, python_rows
 COUNTS = {"all": {"op": "count"}, "by_hour": {"op": "count", "window": "24h"}, "by_day": {"op": "count", "window": "30d"}}
 
 
-@law(share=0.3)
+@law(share=0.2)
 @given(history=histories())
 def test_every_event_counts_in_the_tile_of_its_event_time_and_nowhere_else(history):
     log, view = read_log(history[0], SECRET), view_of(COUNTS)
@@ -29,7 +29,7 @@ def test_every_event_counts_in_the_tile_of_its_event_time_and_nowhere_else(histo
     assert {key: values["count"] for key, values in found.items()} == expected
 
 
-@law(share=0.3)
+@law(share=0.2)
 @given(history=histories(), moved=st.integers(0, 15), to=st.integers(1, 9))
 def test_the_epoch_in_which_an_event_arrives_does_not_change_the_merged_rows(history, moved, to):
     records, traits = history

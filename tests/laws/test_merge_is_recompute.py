@@ -81,7 +81,7 @@ class Base:
         return self._members[person_id]
 
 
-@law(share=0.4)
+@law(share=0.25)
 @given(history=histories(), as_of=TIMES, cut=st.integers(0, 4))
 def test_the_store_reads_the_same_answers_at_every_cut(history, as_of, cut):
     records, traits = history

@@ -15,7 +15,7 @@ from tests.laws.oracle import answers, node_of, person_id, persons_of, read_log
 from tests.laws.product import Persons, comparable, events_table, python_rows, view_of
 
 
-@law(share=0.3)
+@law(share=0.2)
 @given(history=histories())
 def test_every_event_is_measured_at_exactly_one_node(history):
     view, log = view_of({"all": {"op": "count"}}), read_log(history[0], SECRET)
@@ -24,7 +24,7 @@ def test_every_event_is_measured_at_exactly_one_node(history):
     assert {node: values["count"] for (node, _, _), values in found.items()} == {node: owners.count(node) for node in owners}
 
 
-@law(share=0.3)
+@law(share=0.2)
 @given(history=histories(), joined=st.tuples(st.integers(0, 99), st.integers(0, 99)))
 def test_joining_two_people_and_parting_them_again_changes_no_state(history, joined):
     """One more edge joins two nodes. States stay as they are; without the edge the persons are as before, ids included."""

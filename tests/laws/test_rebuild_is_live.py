@@ -16,7 +16,7 @@ def in_order(rows: pa.Table, *keys: str) -> pa.Table:
     return rows.sort_by([(key, "ascending") for key in keys])
 
 
-@law(share=0.3)
+@law(share=0.2)
 @given(history=histories(), order=st.randoms(use_true_random=False))
 def test_shuffled_events_fold_into_equal_tables(history, order):
     view, log = view_of(history[1]), read_log(history[0], SECRET)
@@ -32,7 +32,7 @@ def test_shuffled_events_fold_into_equal_tables(history, order):
     assert edges_again.equals(edges)
 
 
-@law(share=0.3)
+@law(share=0.2)
 @given(history=histories(), order=st.randoms(use_true_random=False))
 def test_person_ids_are_the_same_from_one_pass_from_epochs_and_in_any_order(history, order):
     view, log = view_of(history[1]), read_log(history[0], SECRET)
