@@ -30,12 +30,13 @@ class Definitions(BaseModel):
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits that change when a declaration changes (comments, order and descriptions do not count)."""
+        """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self.model_dump(mode="json", exclude_defaults=True)
         for view in shown["views"].values():
             for trait in view["traits"].values():
                 trait.pop("description", None)
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+        kept = {name: {state.name: sorted(hops) for state, hops in states.items()} for name, states in self.states.items()}
+        return hashlib.sha256(json.dumps([shown, kept], sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
         """Text from which ``from_json`` makes equal definitions: kept in each manifest."""

@@ -23,7 +23,8 @@ def trait_type(trait: Trait) -> str:
 
 def finish_traits(tiles: DataFrame, view: View, *, by: str, as_of: datetime) -> DataFrame:
     """One row per ``by`` with a column a trait, as of a time. In: ``by`` and the columns of the view, any number of rows a tile."""
-    merged = tiles.groupBy(by).agg(*(_windowed(trait, n, as_of) for trait in view.traits.values() for n in range(len(trait.states))))
+    columns = {_name(trait, n): _windowed(trait, n, as_of) for trait in view.traits.values() for n in range(len(trait.states))}
+    merged = tiles.groupBy(by).agg(*columns.values())
     finished = merged.select(by, *(_value(name, trait) for name, trait in view.traits.items()))
     distinct = [name for name, trait in view.traits.items() if trait.op == "approx_distinct"]
     return _with_estimates(finished, distinct) if distinct else finished

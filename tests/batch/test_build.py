@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from batch.build import build
 from batch.profiles import publish_profiles
 from batch.rollback import roll_back
-from millrace.definitions import Definitions
+from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo, ProofError
 from millrace.manifest import latest_manifest
 from speed.seen import SeenIndex
@@ -169,3 +169,14 @@ def test_profiles_table_opens_in_every_reader(tenant: Tenant) -> None:
     protocol = DeltaTable(path).protocol()
     assert (protocol.min_reader_version, protocol.reader_features) == (1, None)
     assert pc.all(pc.equal(rows["manifest_id"], 1)).as_py() and isinstance(rows, pa.Table)
+
+
+def test_profiles_of_the_default_traits_are_finished(tenant: Tenant) -> None:
+    tenant.definitions = load_definitions(DEFAULT_DIRECTORY)
+    tenant.send(order("m1", revenue=2.5), order("m2", revenue=1), order("m3", user="u2", timestamp="2017-05-07T00:00:00Z"))
+    tenant.run()
+    build(tenant.spark, tenant.tables, tenant.definitions)
+    publish_profiles(tenant.spark, tenant.tables, as_of=datetime(2017, 5, 8, tzinfo=UTC))
+    rows = DeltaTable(tenant.tables.path("serving/profiles")).to_pyarrow_table().sort_by("revenue_total").to_pylist()
+    shown = [(row["orders_count"], row["revenue_total"], row["average_basket"], row["spend_30d"], row["stores"], row["age"]) for row in rows]
+    assert shown == [(2, Decimal("3.5"), Decimal("1.75"), Decimal("3.5"), 0, None), (1, Decimal(10), Decimal(10), Decimal(10), 0, None)]
