@@ -35,12 +35,12 @@ def test_after_every_step_of_a_random_history_everything_is_as_the_oracle_says(n
     chance = random.Random(f"{SEED}/{number}")
     tenant = StackTenant(spark, broker.bootstrap, tmp_path, name=f"law{SEED}x{number}x{time.time_ns()}", chance=chance, producer=producer)
     try:
-        live_history(tenant, chance)
+        check_history(tenant, chance)
     finally:
         tenant.close()
 
 
-def live_history(tenant: StackTenant, chance: random.Random) -> None:
+def check_history(tenant: StackTenant, chance: random.Random) -> None:
     """Two or three rounds of messages and runs, each with a build in one place or none; at the end a full build of the same head."""
     incremental = None
     for _ in range(chance.choice((2, 2, 3))):
