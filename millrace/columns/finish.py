@@ -1,6 +1,6 @@
 """Finishing as Spark columns: from the tiles of a person to typed trait values. Python form: millrace/finish.py; they agree on every input."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -23,30 +23,53 @@ def trait_type(trait: Trait) -> str:
 
 def finish_traits(tiles: DataFrame, view: View, *, by: str, as_of: datetime) -> DataFrame:
     """One row per ``by`` with a column a trait, as of a time. In: ``by`` and the columns of the view, any number of rows a tile."""
-    columns = {_name(trait, n): _windowed(trait, n, as_of) for trait in view.traits.values() for n in range(len(trait.states))}
-    merged = tiles.groupBy(by).agg(*columns.values())
-    finished = merged.select(by, *(_value(name, trait) for name, trait in view.traits.items()))
+    return finish_windows(merge_windows(tiles, view, by=by, as_of=as_of), view, keep=[by])
+
+
+def merge_windows(tiles: DataFrame, view: View, *, by: str, as_of: datetime) -> DataFrame:
+    """One row per ``by`` with the merged states of every trait's window, named by ``window_column``."""
+    columns = {window_column(trait, n): _windowed(trait, n, as_of) for trait in view.traits.values() for n in range(len(trait.states))}
+    return tiles.groupBy(by).agg(*columns.values())
+
+
+def finish_windows(merged: DataFrame, view: View, *, keep: Sequence[str]) -> DataFrame:
+    """The columns to ``keep`` and a column a trait. In: those columns and the ones of ``merge_windows``; null states are nothing seen."""
+    finished = merged.select(*keep, *(_value(name, trait) for name, trait in view.traits.items()))
     distinct = [name for name, trait in view.traits.items() if trait.op == "approx_distinct"]
     return _with_estimates(finished, distinct) if distinct else finished
 
 
-def _name(trait: Trait, n: int) -> str:
+def in_any_window(view: View, as_of: datetime) -> Column:
+    """Whether a tile is in the window of any trait: the others need not be read."""
+    inside = F.lit(False)
+    for trait in view.traits.values():
+        inside = inside | _inside(trait, as_of)
+    return inside
+
+
+def window_column(trait: Trait, n: int) -> str:
+    """Name of the column with the n-th state of a trait, merged over its window. Traits that share state and window share the column."""
     return f"{trait.states[n].name}@{trait.window or 'all'}"
+
+
+def _inside(trait: Trait, as_of: datetime) -> Column:
+    """Whether a tile is in the trait's window."""
+    inside = F.col("hop") == trait.hop
+    if trait.hop == ALL_TIME:
+        return inside
+    from_tile, until_tile = tile_range(micros(as_of), window=trait.window_seconds, hop=trait.hop)
+    start = F.unix_seconds("hop_start")
+    return inside & (start >= from_tile * trait.hop) & (start < until_tile * trait.hop)
 
 
 def _windowed(trait: Trait, n: int, as_of: datetime) -> Column:
     """Merge of one state of a trait over the tiles of its window."""
-    inside = F.col("hop") == trait.hop
-    if trait.hop != ALL_TIME:
-        from_tile, until_tile = tile_range(micros(as_of), window=trait.window_seconds, hop=trait.hop)
-        start = F.unix_seconds("hop_start")
-        inside = inside & (start >= from_tile * trait.hop) & (start < until_tile * trait.hop)
     state = trait.states[n]
-    return merge(state, F.when(inside, F.col(f"`{state.name}`"))).alias(_name(trait, n))
+    return merge(state, F.when(_inside(trait, as_of), F.col(f"`{state.name}`"))).alias(window_column(trait, n))
 
 
 def _value(name: str, trait: Trait) -> Column:
-    states = [F.col(f"`{_name(trait, n)}`") for n in range(len(trait.states))]
+    states = [F.col(f"`{window_column(trait, n)}`") for n in range(len(trait.states))]
     if trait.op == "count" or trait.op == "sum":
         value = F.coalesce(states[0], F.lit(0))
     elif trait.op == "avg":

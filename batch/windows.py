@@ -1,0 +1,62 @@
+"""Persons with the merged states of every trait's window, in the driver: the Arrow form of columns/finish.merge_windows. profiles.py uses it for what fits."""
+
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.merging import merge_rows
+from millrace.columns.finish import window_column
+from millrace.delta import TenantTables
+from millrace.finish import micros, tile_range
+from millrace.identity import NAMESPACES
+from millrace.manifest import Manifest
+from millrace.tables import BATCH_NODES, TIME, batch_view
+from millrace.traits import ALL_TIME, State, Trait, View
+
+
+def persons_with_windows(tables: TenantTables, manifest: Manifest, view_name: str, *, as_of: datetime) -> pa.Table:
+    """One row per person: person_id, identifier_count, hints in order of priority, and the columns of ``merge_windows``."""
+    view = manifest.definitions.views[view_name]
+    nodes = tables.read(BATCH_NODES, columns=["node", "person_id", "hint"], version=manifest.tables[BATCH_NODES.name])
+    found = persons_of(nodes)
+    table = batch_view(view_name, view)
+    for trait, states in windows_of(view).items():
+        kinds = {state.name: state.kind for state in states.values()}
+        tiles = tables.read(table, columns=["key", *kinds], where=_inside(trait, as_of), version=manifest.tables[table.name])
+        owners = nodes["person_id"].take(pc.index_in(tiles["key"], value_set=nodes["node"].combine_chunks()))
+        merged = merge_rows(tiles.drop_columns(["key"]).append_column("person_id", owners), keys=["person_id"], kinds=kinds)
+        place = pc.index_in(found["person_id"], value_set=merged["person_id"].combine_chunks())
+        for name, state in states.items():
+            found = found.append_column(name, merged[state.name].take(place))
+    return found
+
+
+def windows_of(view: View) -> dict[Trait, dict[str, State]]:
+    """One trait for each distinct (hop, window) of the view, with the states that are merged over it by the name of their column."""
+    chosen: dict[tuple[int, str | None], Trait] = {}
+    found: dict[Trait, dict[str, State]] = {}
+    for trait in view.traits.values():
+        of_window = found.setdefault(chosen.setdefault((trait.hop, trait.window), trait), {})
+        of_window.update({window_column(trait, n): state for n, state in enumerate(trait.states)})
+    return found
+
+
+def persons_of(nodes: pa.Table) -> pa.Table:
+    """person_id, identifier_count and the hints of the person's nodes, joined by commas, the highest namespace first."""
+    namespaces = pc.index_in(pc.list_element(pc.split_pattern(nodes["node"], ":", max_splits=1), 0), value_set=pa.array(NAMESPACES))
+    ordered = nodes.append_column("rank", pc.fill_null(namespaces, len(NAMESPACES))).sort_by([(name, "ascending") for name in ("person_id", "rank", "node")])
+    codes = ordered["person_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else np.zeros(0, dtype=np.int64)
+    bounds = np.r_[starts, len(codes)]
+    hints = pc.binary_join(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pc.fill_null(ordered["hint"], "•••").combine_chunks()), ", ")
+    return pa.table({"person_id": ordered["person_id"].take(pa.array(starts)), "identifier_count": pa.array(np.diff(bounds), pa.int64()), "hints": hints})
+
+
+def _inside(trait: Trait, as_of: datetime) -> pc.Expression:
+    inside = pc.field("hop") == trait.hop
+    if trait.hop == ALL_TIME:
+        return inside
+    first, until = (tile * trait.hop * 1_000_000 for tile in tile_range(micros(as_of), window=trait.window_seconds, hop=trait.hop))
+    return inside & (pc.field("hop_start") >= pa.scalar(first, TIME)) & (pc.field("hop_start") < pa.scalar(until, TIME))
