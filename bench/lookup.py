@@ -5,6 +5,7 @@ same bytes, finished by somebody beforehand. Both are asked from Python, one req
 """
 
 import random
+import shutil
 import socket
 import statistics
 import tempfile
@@ -18,6 +19,7 @@ import numpy as np
 
 from bench.lookup_tables import DEFINITIONS, write_epoch, write_published
 from millrace.delta import TenantTables
+from millrace.errors import SetupError
 from millrace.local.processes import free_ports, start_process, stop_process
 from serving.api.server import quiet_pauses
 from serving.store.answers import encode_json
@@ -44,6 +46,8 @@ def measure() -> dict[str, Any]:
             if not store.wait_ready(900):
                 raise RuntimeError(f"the store did not open: {store.status().problem}")
             opened_s = time.monotonic() - started
+            if (head := store.status().head) != EPOCHS + 1:
+                raise RuntimeError(f"the store serves epoch {head} of {EPOCHS + 1}: {store.status().problem}")
             with RedisClient(port) as redis:
                 for node in nodes:
                     redis.set(node.encode(), encode_json(store.profile(node)))
@@ -112,6 +116,8 @@ class RedisClient:
 @contextmanager
 def redis_server(folder: Path) -> Iterator[int]:
     """A Redis of its own on a free port, without persistence (Debian's redis-server package)."""
+    if shutil.which("redis-server") is None:
+        raise SetupError("the baseline needs redis-server: apt-get install redis-server (or the package of that name elsewhere)")
     (port,) = free_ports("127.0.0.1", 1)
     log = (folder / "redis.log").open("wb")
     server = start_process(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], output=log, cwd=folder)

@@ -64,6 +64,8 @@ def sorted_rows(tables: TenantTables, manifest: Manifest, table: Table, *, sql: 
     found = tables.open(table, version=version) if version is not None else None
     if found is None:
         raise CoverageError(f"manifest {manifest.manifest_id} needs {table.name} at version {version}, which is not there; build a new batch version")
+    if missing := sorted(set(table.schema.names) - {field.name for field in found.schema().fields}):
+        raise CoverageError(f"{table.name} at version {version} lacks the columns {', '.join(missing)}; build a new batch version with --full")
     with duckdb.connect(config={"memory_limit": "1GB", "threads": 2, "temp_directory": str(spill / "spill"), "preserve_insertion_order": False}) as database:
         database.register("pinned", found.to_pyarrow_dataset())
         for batch in database.execute(sql).to_arrow_reader(ROWS):

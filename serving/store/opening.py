@@ -10,7 +10,7 @@ from deltalake.exceptions import DeltaError
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
-from millrace.errors import MillraceError
+from millrace.errors import CoverageError, MillraceError
 from millrace.manifest import Manifest
 from serving.store.base_folders import BaseFolders
 from serving.store.generation import Generation
@@ -59,6 +59,11 @@ class Opening:
 
     def _open(self) -> Generation:
         """A generation that has caught up with the ledger as it was a moment ago."""
+        if self.manifest and self.manifest.definitions.hash != self.manifest.definitions_hash:
+            raise CoverageError(
+                f"its definitions were {self.manifest.definitions_hash} when it was published and are {self.manifest.definitions.hash} to this version of Millrace, "
+                "which may keep states under other names; restart the stream and build a batch version with --full"
+            )
         held = self._folders.open(self.manifest) if self.manifest else None
         try:
             generation = Generation(self._tables, self.manifest, self._newest, held)

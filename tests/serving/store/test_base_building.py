@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from millrace.errors import CoverageError
-from millrace.tables import BATCH_NODES, batch_view
+from millrace.tables import BATCH_NODES, Table, batch_view
 from serving.store import base_building
 from serving.store.base_building import build_base
 from serving.store.batch_base import BatchBase
@@ -61,6 +61,16 @@ def test_a_manifest_that_does_not_name_a_table_is_refused(tenant: HandMade, tmp_
     tenant.write(Order(ANN))
     manifest = tenant.manifest(1, {BATCH_NODES.name: tenant.publish(cut=1).tables[BATCH_NODES.name]})
     with pytest.raises(CoverageError, match="needs batch/person"):
+        build_base(tenant.tables, manifest, tmp_path)
+
+
+def test_a_table_that_lacks_a_state_is_refused(tenant: HandMade, tmp_path: Path) -> None:
+    tenant.write(Order(ANN))
+    table = batch_view("person", tenant.view)
+    narrow = Table(table.name, pa.schema([field for field in table.schema if field.name != "count_order"]), table.statistics)
+    version = tenant.tables.replace(narrow, narrow.schema.empty_table())
+    manifest = tenant.manifest(1, {BATCH_NODES.name: tenant.tables.replace(BATCH_NODES, BATCH_NODES.schema.empty_table()), table.name: version})
+    with pytest.raises(CoverageError, match="lacks the columns count_order"):
         build_base(tenant.tables, manifest, tmp_path)
 
 

@@ -1,6 +1,7 @@
 """What a reader sees: batch and speed merged at one head, whatever is published, rolled back, in flight or missing."""
 
 import fcntl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from deltalake import DeltaTable
 
 from millrace.identity import person_id
+from millrace.manifest import write_manifest
 from millrace.tables import LEDGER, SPEED_EDGES_TABLE, speed_view
 from serving.store.store import Store
 from tests.serving.store.by_hand import TRAITS, HandMade, Order, definitions_of
@@ -215,6 +217,16 @@ def test_a_manifest_whose_tables_are_gone_leaves_the_old_one_serving(tenant: Han
     assert tenant.publish(cut=2).manifest_id == 3
     wait_until(lambda: store.status().manifest_id == 3)
     assert store.status().problem is None
+
+
+def test_a_manifest_whose_definitions_this_code_reads_differently_is_refused(tenant: HandMade, start_store: StartStore) -> None:
+    tenant.write(Order(ANN))
+    good = tenant.publish(cut=1)
+    store = start_store()
+    write_manifest(tenant.tables, replace(good, manifest_id=2, definitions_hash="0123456789abcdef"))
+    wait_until(lambda: store.status().problem is not None)
+    assert (store.status().manifest_id, values(store, ANN)["orders"]) == (1, 1)
+    assert "manifest 2 is not served: its definitions were 0123456789abcdef" in (store.status().problem or "")
 
 
 def test_after_a_restart_an_older_manifest_serves_when_the_newest_cannot_be_opened(tenant: HandMade, start_store: StartStore) -> None:
