@@ -7,8 +7,9 @@ import base64
 import itertools
 import json
 import time
+from contextlib import suppress
 from urllib import request
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -111,18 +112,20 @@ def post(tenant: FaultTenant, url: str, messages: list[dict]) -> int | None:
     try:
         with request.urlopen(request.Request(f"{url}/v1/batch", data=body, headers=headers), timeout=30) as answer:
             return answer.status
+    except HTTPError as refused:
+        return refused.code
     except (URLError, ConnectionError):
         return None
 
 
 def listening(tenant: FaultTenant, after: int) -> str:
-    """Where the collector says it listens, in a line of its log after so many bytes."""
+    """Where the collector listens, by a line of its log after so many bytes, once it says that the broker answers it."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        text = (tenant.root / "collect_events.log").read_bytes()[after:].decode()
-        for line in text.splitlines():
-            if '"ready"' in line and line.endswith("}"):
-                return json.loads(line)["collector"]
+        lines = (tenant.root / "collect_events.log").read_bytes()[after:].decode().splitlines()
+        for url in (json.loads(line)["collector"] for line in lines if line.startswith('{"ready"') and line.endswith("}")):
+            with suppress(URLError, ConnectionError), request.urlopen(f"{url}/readyz", timeout=5):
+                return url
         time.sleep(0.05)
     raise AssertionError(tenant.said("collect_events"))
 
