@@ -63,12 +63,13 @@ class StackTenant:
             value = self.chance.choice(BAD) if self.chance.randrange(8) == 0 else message(self.chance.randrange, now, ids=25)
             if self.chance.randrange(16) == 0:
                 value = damage(value, self.chance)
-            partition, source = self.chance.randrange(2), self.chance.choice((None, "http", "shop"))
-            headers = [("source", source.encode())] if source else None
-            pending.append((value, source, self.producer.send(self.topic, value=value, partition=partition, headers=headers)))
+            value = None if self.chance.randrange(40) == 0 else value
+            partition, source = self.chance.randrange(2), self.chance.choice((None, None, b"http", b"http", b"shop", b"", b"\xff shop"))
+            headers = None if source is None else [("other", b"x"), ("source", source), ("source", b"not me")]
+            pending.append((value, source, self.producer.send(self.topic, key=b"any", value=value, partition=partition, headers=headers)))
         for value, source, future in pending:
             place = future.get(30)
-            self.sent.append(Record(value, place.partition, place.offset, place.timestamp * 1_000, source))
+            self.sent.append(Record(value, place.partition, place.offset, place.timestamp * 1_000, None if source is None else source.decode("utf-8", "replace")))
 
     def run_speed(self, max_records: int) -> None:
         """One run of the query until it has read the topic."""
