@@ -16,7 +16,7 @@ from batch.engines import Engine
 from batch.parts import tables_of
 from batch.proof import prove_coverage, prove_invariance
 from batch.spark_engine import SparkEngine
-from batch.states import write_persons, write_states
+from batch.states import write_states
 from batch.versions import drop_old_versions
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
@@ -24,7 +24,7 @@ from millrace.errors import ConfigurationError, CoverageError, NothingToDo
 from millrace.faults import crash_point
 from millrace.ledger import NOTHING, Ledger, read_ledger
 from millrace.manifest import Manifest, read_manifests, write_manifest
-from millrace.tables import BATCH_EDGES, BATCH_NODES
+from millrace.tables import BATCH_NODES
 
 log = logging.getLogger(__name__)
 IN_DRIVER = 1_000_000
@@ -55,9 +55,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
             coverage = prove_coverage(found, ledger, after=after)
         with _timed(seconds, "states"):
-            versions = write_states(engine, found, definitions, base=base)
-        with _timed(seconds, "persons"):
-            persons = write_persons(tables, edges_version=versions[BATCH_EDGES])
+            versions = write_states(engine, found, definitions, tables, base=base)
         crash_point("batch.states_written")
         with _timed(seconds, "invariance"):
             invariance = prove_invariance(engine, found, definitions, serving=serving, ledger=ledger, versions=versions)
@@ -67,7 +65,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, **coverage, **invariance}
     manifest = Manifest(
         manifest_id=(serving.manifest_id if serving else 0) + 1, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
-        offsets=ledger.offsets_json(), tables={table.name: version for table, version in {**versions, BATCH_NODES: persons}.items()},
+        offsets=ledger.offsets_json(), tables={table.name: version for table, version in versions.items()},
         definitions_hash=definitions.hash, definitions_json=definitions.to_json(),
         proof=proof | {"seconds": {name: round(value, 3) for name, value in seconds.items()}},
     )  # fmt: skip

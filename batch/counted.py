@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from millrace.delta import TenantTables
-from millrace.errors import CoverageError
 from millrace.tables import EVENTS
 
 POSITION = ("epoch", "partition", "offset")
@@ -28,12 +27,9 @@ def repeated_rows(rows: pa.Table, known: pa.Array) -> np.ndarray:
 
 
 def keys_in_history(tables: TenantTables, keys: pa.Array, *, until: int) -> tuple[pa.Array, int]:
-    """Which of the keys the epochs ≤ ``until`` hold, and how many rows those epochs have. Reads one narrow column, a batch at a time."""
+    """Which of the keys the epochs ≤ ``until`` hold, and how many rows those epochs have. Reads one narrow column, a part at a time."""
     found, rows = [], 0
-    log = tables.open(EVENTS)
-    if log is None:
-        raise CoverageError(f"{EVENTS.name} does not exist under {tables.root}/{tables.tenant}; restore it from a backup")
-    for batch in log.to_pyarrow_dataset().to_batches(columns=["dedup_key"], filter=pc.field("epoch") <= until):
+    for batch in tables.batches(EVENTS, columns=["dedup_key"], where=pc.field("epoch") <= until):
         rows += len(batch)
         found.append(batch.column(0).filter(pc.is_in(batch.column(0), value_set=keys)))
     return pc.unique(pa.chunked_array(found, pa.binary())), rows

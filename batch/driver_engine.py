@@ -1,6 +1,7 @@
 """A build in the driver: Arrow tables of the process, merged and compared by the kernels of merging.py, read and written by delta-rs. build.py uses it for what fits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from batch.counted import POSITION, keys_in_history, repeated_rows
-from batch.engines import FIGURES, SHOWN, Compared, Slice, log_events
+from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, typed_values
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from millrace.definitions import Definitions
@@ -16,8 +17,12 @@ from millrace.delta import TenantTables, conform
 from millrace.edges import edges_of
 from millrace.fold import fold_events
 from millrace.ledger import NOTHING
-from millrace.tables import Table
+from millrace.tables import EVENTS, Table
 
+PARSED_AT_ONCE = 250_000
+"""Payloads that go through Spark at a time."""
+THREADS = 2
+"""Parts worked on at a time: most of the work is in NumPy and Arrow, which leave the interpreter free."""
 WRITTEN_AT_ONCE = 100_000
 """Rows that are widened to the table's columns at a time: most columns of a tile are null, and nulls take room in Arrow."""
 Folded = dict[str, pa.Table]
@@ -31,7 +36,7 @@ class DriverEngine:
         self._spark, self._tables = spark, tables
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
-        rows = log_events(self._spark, self._tables, definitions, after=after, until=until).toArrow()
+        rows = self._events(definitions, after=after, until=until)
         keys = rows["dedup_key"].combine_chunks()
         known, history = keys_in_history(self._tables, keys, until=after) if after > NOTHING else (pa.array([], pa.binary()), 0)
         repeated = repeated_rows(rows, known)
@@ -44,6 +49,28 @@ class DriverEngine:
             figures=_figures(rows, repeated=repeated, flagged=flagged),
             history_rows=history,
         )
+
+    def _events(self, definitions: Definitions, *, after: int, until: int) -> pa.Table:
+        """The log's rows with typed values. Only payloads go to Spark and only values come back: the driver has no need of Spark's Delta reader."""
+        where = (pc.field("epoch") > after) & (pc.field("epoch") <= until)
+        found, waiting = [], []
+        for batch in self._tables.batches(EVENTS, columns=[*LOG_COLUMNS, "payload"], where=where):
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= PARSED_AT_ONCE:
+                found.append(self._with_values(pa.Table.from_batches(waiting), definitions))
+                waiting = []
+        if waiting or not found:
+            found.append(self._with_values(pa.Table.from_batches(waiting, schema=None if waiting else _log_schema()), definitions))
+        return pa.concat_tables(found)
+
+    def _with_values(self, rows: pa.Table, definitions: Definitions) -> pa.Table:
+        numbered = rows.select(["payload"]).append_column("row", pa.array(np.arange(len(rows))))
+        values = typed_values(self._spark.createDataFrame(numbered), definitions, keep=["row"]).toArrow()
+        values = values if values["row"].equals(numbered["row"]) else values.sort_by("row")
+        found = rows.drop_columns(["payload"])
+        for name in values.column_names[1:]:
+            found = found.append_column(name, values[name])
+        return found
 
     def fold(self, events: pa.Table, parts: list[Part], *, once: bool) -> Folded:
         return {part.name: edges_of(events) if part.states is None else fold_events(events, part.states).select(part.columns) for part in parts}
@@ -71,8 +98,16 @@ class DriverEngine:
         parts = list(rows.values()) if isinstance(rows, dict) else rows
         return self._tables.replace(table, pa.RecordBatchReader.from_batches(table.schema, _widened(parts, table.schema)))
 
+    def side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        with ThreadPoolExecutor(THREADS) as pool:
+            return [future.result() for future in [pool.submit(job) for job in jobs]]
+
     def close(self) -> None:
         """Nothing is held outside the process."""
+
+
+def _log_schema() -> pa.Schema:
+    return pa.schema([EVENTS.schema.field(name) for name in (*LOG_COLUMNS, "payload")])
 
 
 def _typed(rows: pa.Table, part: Part) -> pa.Table:

@@ -3,21 +3,23 @@
 Reading and parsing the log is Spark's in both. ``build.py`` chooses one of driver_engine.py and spark_engine.py and knows nothing but this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from batch.parts import Part
 from millrace.columns.events import parse_messages
 from millrace.columns.fold import value_columns, value_paths
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.tables import EVENTS, Table
 
+T = TypeVar("T")
+LOG_COLUMNS = [name for name in EVENTS.schema.names if name not in ("shard", "message_id", "payload")]
+"""What a build needs of a log row besides its typed values: where it stands, how it was judged, the fold's plain columns."""
 SHOWN = 20
 """Escaped duplicates, and differing rows, that are named; all are counted."""
 FIGURES = pa.schema(
@@ -70,13 +72,15 @@ class Engine(Protocol):
         """Replaces the rows of a batch table by folded rows, or by a list of merged parts; nobody reads the new version before a manifest names it."""
         ...
 
+    def side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """Results of the jobs in their order, worked on at the same time where that helps."""
+        ...
+
     def close(self) -> None: ...
 
 
-def log_events(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, after: int, until: int) -> DataFrame:
-    """What a build needs of the epochs (after, until] of the log: where a row stands, how it was judged, and the fold's input with typed values."""
-    log = spark.read.format("delta").load(tables.path(EVENTS)).filter((F.col("epoch") > after) & (F.col("epoch") <= until))
+def typed_values(payloads: DataFrame, definitions: Definitions, *, keep: list[str]) -> DataFrame:
+    """The columns to ``keep`` and the typed values of all states, out of ``payload``."""
     states = {state for view in definitions.states.values() for state in view}
-    parsed = log.select("*", parse_messages(F.col("payload"), value_paths(definitions.states)).alias("message"))
-    plain = [name for name in EVENTS.schema.names if name not in ("shard", "message_id", "payload")]
-    return parsed.select(*plain, *value_columns(states))
+    parsed = payloads.select(*keep, parse_messages(F.col("payload"), value_paths(definitions.states)).alias("message"))
+    return parsed.select(*keep, *value_columns(states))

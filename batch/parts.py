@@ -14,7 +14,7 @@ Hops = Mapping[State, frozenset[int]]
 _EDGE_KINDS = {"hint_a": "min", "hint_b": "min", "first_at": "min", "last_at": "max", "seen_count": "count", "first_seen": "first"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """``keys`` name a row, ``kinds`` are its columns with the kind of their merge. ``hop`` None: the edges. ``states``: what to fold to get such rows."""
 

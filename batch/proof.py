@@ -4,6 +4,9 @@
 taken into account exactly, so that nothing else can hide behind it. Anything unequal raises ProofError, and v keeps serving.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -48,26 +51,57 @@ def prove_invariance(
 ) -> dict[str, Any]:
     """Figures of the comparison of every row of every table; ProofError when one is unequal."""
     older, strange = comparable_definitions(definitions, serving=serving, ledger=ledger)
-    proof: dict[str, Any] = {"compared_with": serving.manifest_id if serving else None} | _escaped_figures(found, after=serving.cut if serving else NOTHING)
-    wrong: list[tuple[Part, Compared]] = []
+    publish = _Publish(engine, serving, ledger.head, versions)
+    proof: dict[str, Any] = {"compared_with": serving.manifest_id if serving else None} | _escaped_figures(found, after=publish.served)
+    jobs: list[Callable[[], _Verdict]] = []
     for table, parts in tables_of(definitions).items():
+        proof[table.name] = {"rows_compared": 0, "explained": 0}
         escaped = engine.fold(found.escaped, parts, once=False) if found.escaped is not None else None
-        figures: dict[str, Any] = {"rows_compared": 0, "explained": 0}
         for part in parts:
             common = None if strange and part.states is not None else part if older is None else part.comparable_with(older)
             if common is None:
-                figures.setdefault("not_compared", []).append(part.name)
-                continue
-            before, after = _sides(engine, common, serving=serving, ledger=ledger, version=versions[table])
-            if escaped is not None:
-                figures["explained"] += engine.differing(common, before, after).differing
-                after.append(engine.part_of(escaped, common))
-            result = engine.differing(common, before, after)
-            figures["rows_compared"] += result.rows
-            wrong += [(part, result)] if result.differing else []
-        proof[table.name] = figures
-    _refuse(wrong)
+                proof[table.name].setdefault("not_compared", []).append(part.name)
+            else:
+                jobs.append(partial(publish.compare, common, escaped))
+    verdicts = engine.side_by_side(jobs)
+    _refuse([verdict for verdict in verdicts if verdict.compared.differing])
+    for verdict in verdicts:
+        proof[verdict.part.batch.name]["rows_compared"] += verdict.compared.rows
+        proof[verdict.part.batch.name]["explained"] += verdict.explained
     return proof | ({"unpublished_definitions": sorted(strange)} if strange else {})
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """The comparison of a part with the escaped duplicates taken into account, and how many rows those explain."""
+
+    part: Part
+    compared: Compared
+    explained: int
+
+
+@dataclass(frozen=True)
+class _Publish:
+    """The step from the version that serves to the one just written, at head ``until``."""
+
+    engine: Engine
+    serving: Manifest | None
+    until: int
+    versions: dict[Table, int]
+
+    @property
+    def served(self) -> int:
+        return self.serving.cut if self.serving else NOTHING
+
+    def compare(self, part: Part, escaped: Any) -> _Verdict:
+        before = [self.engine.increments(part, after=self.served, until=self.until)]
+        if self.serving is not None:
+            before.append(self.engine.read(part, version=self.serving.tables[part.batch.name]))
+        after = [self.engine.read(part, version=self.versions[part.batch])]
+        if escaped is None:
+            return _Verdict(part, self.engine.differing(part, before, after), 0)
+        explained = self.engine.differing(part, before, after).differing
+        return _Verdict(part, self.engine.differing(part, before, [*after, self.engine.part_of(escaped, part)]), explained)
 
 
 def comparable_definitions(definitions: Definitions, *, serving: Manifest | None, ledger: Ledger) -> tuple[Definitions | None, set[str]]:
@@ -78,19 +112,11 @@ def comparable_definitions(definitions: Definitions, *, serving: Manifest | None
     return serving.definitions if serving is not None and changed else None, hashes - known
 
 
-def _sides(engine: Engine, part: Part, *, serving: Manifest | None, ledger: Ledger, version: int) -> tuple[list[Any], list[Any]]:
-    """Rows that answers stand on before the publish and after it."""
-    before = [engine.increments(part, after=serving.cut if serving else NOTHING, until=ledger.head)]
-    if serving is not None:
-        before.append(engine.read(part, version=serving.tables[part.batch.name]))
-    return before, [engine.read(part, version=version)]
-
-
-def _refuse(wrong: list[tuple[Part, Compared]]) -> None:
+def _refuse(wrong: list[_Verdict]) -> None:
     if wrong:
-        shown = "; ".join(f"{part.name}: {_named(result.examples)}" for part, result in wrong)
+        shown = "; ".join(f"{verdict.part.name}: {_named(verdict.compared.examples)}" for verdict in wrong)
         raise ProofError(
-            f"the new version would answer differently in {sum(result.differing for _, result in wrong)} rows and no escaped duplicate explains it ({shown}); "
+            f"the new version would answer differently in {sum(verdict.compared.differing for verdict in wrong)} rows and no escaped duplicate explains it ({shown}); "
             "nothing was published, the last version keeps serving; the increments of the epochs since its cut are damaged, or batch and speed ran different code"
         )
 

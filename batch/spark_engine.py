@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from batch.counted import POSITION, judged
-from batch.engines import FIGURES, SHOWN, Compared, Slice, log_events
+from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, typed_values
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from millrace.definitions import Definitions
@@ -33,8 +33,9 @@ class SparkEngine:
         self._kept: list[DataFrame] = []
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
-        history = self._spark.read.format("delta").load(self._tables.path(EVENTS)).filter(F.col("epoch") <= after) if after > NOTHING else None
-        rows = log_events(self._spark, self._tables, definitions, after=after, until=until)
+        log = self._spark.read.format("delta").load(self._tables.path(EVENTS))
+        history = log.filter(F.col("epoch") <= after) if after > NOTHING else None
+        rows = typed_values(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), definitions, keep=LOG_COLUMNS)
         marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
         escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
         at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
@@ -104,6 +105,9 @@ class SparkEngine:
         wide = _union([_with_columns(frame, table.schema) for frame in frames])
         wide.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(self._tables.path(table))
         return DeltaTable(self._tables.path(table)).version()
+
+    def side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        return [job() for job in jobs]
 
     def close(self) -> None:
         """Frees what was kept for later steps."""

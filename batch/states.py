@@ -1,30 +1,41 @@
-"""Batch states at a cut: views and edges, from the log alone or from the version before plus the log between the cuts. batch/build.py calls it."""
+"""Batch states at a cut: views and edges, from the log alone or from the version before plus the log between the cuts; then persons. batch/build.py calls it."""
+
+from collections.abc import Callable
+from functools import partial
 
 from batch.components import components
 from batch.engines import Engine, Slice
-from batch.parts import tables_of
+from batch.parts import Part, tables_of
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.manifest import Manifest
 from millrace.tables import BATCH_EDGES, BATCH_NODES, EDGES, Table
 
+Versions = dict[Table, int]
 
-def write_states(engine: Engine, found: Slice, definitions: Definitions, *, base: Manifest | None) -> dict[Table, int]:
-    """Writes states and edges of the counted events on top of those of ``base``; versions by table. Without a base the events are the whole log.
+
+def write_states(engine: Engine, found: Slice, definitions: Definitions, tables: TenantTables, *, base: Manifest | None) -> Versions:
+    """Writes states and edges of the counted events on top of those of ``base``, and persons from the edges. Without a base the events are the whole log.
 
     The rows are equal either way (law 9). Until a manifest names the versions nobody reads them.
     """
-    versions = {}
+    jobs: list[Callable[[], Versions]] = []
     for table, parts in tables_of(definitions).items():
-        folded = engine.fold(found.counted, parts, once=base is None)
-        if base is not None:
-            version = base.tables[table.name]
-            folded = [engine.merge(part, [engine.read(part, version=version), engine.part_of(folded, part)]) for part in parts]
-        versions[table] = engine.write(table, folded)
-    return versions
+        write = partial(_write_table, engine, found, table, parts, base=base)
+        jobs.append(partial(_with_persons, tables, write) if table == BATCH_EDGES else write)
+    return {table: version for versions in engine.side_by_side(jobs) for table, version in versions.items()}
 
 
-def write_persons(tables: TenantTables, *, edges_version: int) -> int:
-    """Writes batch/nodes from the edges of a version; its own version. Components are found in the driver whatever the engine."""
-    edges = tables.read(BATCH_EDGES, columns=[name for name in EDGES.names if name not in ("first_at", "last_at", "seen_count")], version=edges_version)
-    return tables.replace(BATCH_NODES, components(edges))
+def _write_table(engine: Engine, found: Slice, table: Table, parts: list[Part], *, base: Manifest | None) -> Versions:
+    folded = engine.fold(found.counted, parts, once=base is None)
+    if base is not None:
+        version = base.tables[table.name]
+        folded = [engine.merge(part, [engine.read(part, version=version), engine.part_of(folded, part)]) for part in parts]
+    return {table: engine.write(table, folded)}
+
+
+def _with_persons(tables: TenantTables, write_edges: Callable[[], Versions]) -> Versions:
+    """Components are found in the driver whatever the engine: edges are few beside events."""
+    versions = write_edges()
+    edges = tables.read(BATCH_EDGES, columns=[name for name in EDGES.names if name not in ("first_at", "last_at", "seen_count")], version=versions[BATCH_EDGES])
+    return versions | {BATCH_NODES: tables.replace(BATCH_NODES, components(edges))}

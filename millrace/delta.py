@@ -1,7 +1,7 @@
 """Delta tables without a JVM: create, append exactly once, read at a version, roll back what the ledger does not know. Edges only: this module does I/O."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,9 +55,17 @@ class TenantTables:
         try:
             return found.to_pyarrow_dataset().to_table(columns=list(columns) if columns is not None else None, filter=where)
         except FileNotFoundError as error:
-            raise CoverageError(
-                f"a data file of {found.table_uri} is missing ({error}); restore it from a backup, nothing is served from a table with holes"
-            ) from error
+            raise _missing(found, error) from error
+
+    def batches(self, table: Table, *, columns: Sequence[str], where: ds.Expression) -> Iterator[pa.RecordBatch]:
+        """Rows of a table that may not fit into memory, in parts; errors as ``read``."""
+        found = self.open(table)
+        if found is None:
+            return
+        try:
+            yield from found.to_pyarrow_dataset().to_batches(columns=list(columns), filter=where)
+        except FileNotFoundError as error:
+            raise _missing(found, error) from error
 
     def append(self, table: Table, rows: pa.Table, *, app_id: str, epoch: int) -> bool:
         """Appends the rows of an epoch exactly once; False when the epoch is in the table already. Zero rows still record the epoch."""
@@ -83,6 +91,10 @@ class TenantTables:
         write_deltalake(found, conform(rows, table.schema) if isinstance(rows, pa.Table) else rows, mode="overwrite", schema_mode="overwrite")
         found.update_incremental()
         return found.version()
+
+
+def _missing(table: DeltaTable, error: FileNotFoundError) -> CoverageError:
+    return CoverageError(f"a data file of {table.table_uri} is missing ({error}); restore it from a backup, nothing is served from a table with holes")
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
