@@ -71,6 +71,21 @@ def test_the_stream_dies_again_and_again_and_a_clean_process_repairs_it(tenant_o
     tenant.check_answers(tenant.some_time())
 
 
+def test_the_stream_killed_at_any_moment_leaves_nothing_half_done(tenant_of):
+    """No crash point chooses the moment: some kills fall into a commit, some into the start."""
+    tenant = tenant_of(f"{SEED}/any moment")
+    for _ in range(20 if LONG else 2):
+        head = read_ledger(tenant.tables).head
+        tenant.send(12)
+        with tenant.job("stream_events", "--kafka", tenant.bootstrap, "--max-records", "2") as process:
+            until = time.monotonic() + 120
+            while read_ledger(tenant.tables).head <= head and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.02)
+            time.sleep(tenant.chance.random() * 0.7)
+        tenant.check_answers(tenant.some_time())
+    recovered(tenant)
+
+
 @pytest.mark.parametrize(("point", "is_first"), [(point, is_first) for point in BATCH for is_first in ((True, False) if LONG else (point == BATCH[0],))])
 def test_a_build_dies_and_what_is_served_stays_whole(point, is_first, tenant_of):
     tenant = tenant_of(f"{SEED}/{point}/{is_first}")

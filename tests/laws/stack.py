@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
 
 from batch.build import build
 from millrace.definitions import Definitions
@@ -48,6 +49,7 @@ class StackTenant:
         self.traits: Traits = {name: TRAITS[name] for name in chance.choice(GROUPS)}
         self.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": self.traits}}})
         self.sent: list[Record] = []
+        self.partitions = 2
         self.steps: list[str] = []
         self.store = Store(root, name, self.definitions, secret=self.secret, poll_s=0.005).start()
 
@@ -55,7 +57,7 @@ class StackTenant:
         self.store.close()
 
     def send(self, count: int) -> None:
-        """Messages around now, one in six bad, many with the id of an earlier one, into both partitions."""
+        """Messages around now into all partitions: one in six bad, one in four sent before, others with the id of an earlier one."""
         self.steps.append(f"send {count}")
         now = time.time_ns() // 1_000
         pending = []
@@ -64,12 +66,27 @@ class StackTenant:
             if self.chance.randrange(16) == 0:
                 value = damage(value, self.chance)
             value = None if self.chance.randrange(40) == 0 else value
-            partition, source = self.chance.randrange(2), self.chance.choice((None, None, b"http", b"http", b"shop", b"", b"\xff shop"))
+            partition, source = self.chance.randrange(self.partitions), self.chance.choice((None, None, b"http", b"http", b"shop", b"", b"\xff shop"))
+            if self.sent and self.chance.randrange(4) == 0:
+                value, source = self.sent_before()
             headers = None if source is None else [("other", b"x"), ("source", source), ("source", b"not me")]
             pending.append((value, source, self.producer.send(self.topic, key=b"any", value=value, partition=partition, headers=headers)))
         for value, source, future in pending:
             place = future.get(30)
             self.sent.append(Record(value, place.partition, place.offset, place.timestamp * 1_000, None if source is None else source.decode("utf-8", "replace")))
+
+    def sent_before(self) -> tuple[bytes | None, bytes | None]:
+        earlier = self.chance.choice(self.sent)
+        return earlier.value, None if earlier.source is None else earlier.source.encode()
+
+    def send_again(self) -> None:
+        """Everything once more, as a client does that got no answer."""
+        self.steps.append("send again")
+        everything = [(record, [] if record.source is None else [("source", record.source.encode())]) for record in self.sent]
+        futures = [self.producer.send(self.topic, key=b"any", value=record.value, partition=0, headers=headers) for record, headers in everything]
+        for (record, _), future in zip(everything, futures, strict=True):
+            place = future.get(30)
+            self.sent.append(Record(record.value, place.partition, place.offset, place.timestamp * 1_000, record.source))
 
     def run_speed(self, max_records: int) -> None:
         """One run of the query until it has read the topic."""
@@ -90,6 +107,25 @@ class StackTenant:
             for path in commits[-1:] if what == "last commit" else commits:
                 path.unlink()
                 path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+
+    def add_partition(self) -> None:
+        """The topic grows; the new partition begins at its offset 0."""
+        self.steps.append("add partition")
+        self.partitions += 1
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin.create_partitions({self.topic: self.partitions})
+        admin.close()
+        until = time.monotonic() + WAIT_S
+        while len(self.producer.partitions_for(self.topic)) < self.partitions:
+            assert time.monotonic() < until, "the producer does not learn of the new partition"
+            self.producer.close()
+            self.producer = KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=0)
+
+    def redefine(self, group: list[str]) -> None:
+        """Other traits from now on, as after a new start of all jobs."""
+        self.steps.append("redefine")
+        self.traits = {name: TRAITS[name] for name in group}
+        self.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": self.traits}}})
 
     def tidy(self) -> None:
         """A round of housekeeping: trims what no kept version needs, folds files together."""

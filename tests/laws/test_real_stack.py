@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from tests.laws.law import LONG, SEED
-from tests.laws.stack import StackTenant
+from tests.laws.stack import GROUPS, StackTenant
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
 HISTORIES = int(os.environ.get("MILLRACE_STACK_HISTORIES") or (500 if LONG else 20))
@@ -66,4 +66,61 @@ def check_history(tenant: StackTenant, chance: random.Random) -> None:
     full = tenant.build(full=True)
     assert full.cut == incremental.cut
     assert tenant.contents(full) == tenant.contents(incremental), tenant.steps
+    tenant.check_answers(tenant.some_time())
+
+
+@pytest.fixture
+def tenant(spark, broker, tmp_path) -> Iterator[StackTenant]:
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", linger_ms=0)
+    found = StackTenant(spark, broker.bootstrap, tmp_path, name=f"law{SEED}x{time.time_ns()}", chance=random.Random(SEED), producer=producer)
+    yield found
+    found.close()
+    found.producer.close()
+
+
+def test_a_topic_that_grows_by_a_partition_is_read_from_the_first_offset_of_it(tenant):
+    tenant.send(8)
+    tenant.run_speed(5)
+    tenant.add_partition()
+    tenant.send(12)
+    tenant.run_speed(5)
+    tenant.everything_is_read()
+    tenant.check_answers(tenant.some_time())
+    tenant.build()
+    tenant.lose("checkpoint")
+    tenant.add_partition()
+    tenant.send(12)
+    tenant.run_speed(1_000)
+    tenant.everything_is_read()
+    tenant.check_answers(tenant.some_time())
+
+
+@pytest.mark.parametrize("lost", ["seen index", "checkpoint", "last commit"])
+def test_what_was_lost_between_two_runs_lets_no_message_count_twice(lost, tenant):
+    tenant.send(16)
+    tenant.run_speed(6)
+    tenant.lose(lost)
+    tenant.send_again()
+    tenant.run_speed(9)
+    tenant.everything_is_read()
+    log, _ = tenant.check_log()
+    assert log.counts["duplicate"] >= len(log.counted) > 0
+    tenant.check_answers(tenant.some_time())
+
+
+def test_new_definitions_are_answered_from_the_whole_log_after_the_next_build(tenant):
+    tenant.send(10)
+    tenant.run_speed(1_000)
+    tenant.build()
+    tenant.redefine(GROUPS[1] + GROUPS[2][:2])
+    tenant.send(10)
+    tenant.run_speed(6)
+    tenant.everything_is_read()
+    tenant.check_log()
+    assert tenant.build().kind == "full"
+    tenant.check_answers(tenant.some_time())
+    tenant.redefine(GROUPS[1])
+    tenant.send(10)
+    tenant.run_speed(6)
+    tenant.build()
     tenant.check_answers(tenant.some_time())
