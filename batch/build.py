@@ -24,12 +24,10 @@ from millrace.errors import ConfigurationError, CoverageError, NothingToDo
 from millrace.faults import crash_point
 from millrace.ledger import NOTHING, Ledger, read_ledger
 from millrace.manifest import Manifest, read_manifests, write_manifest
+from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables import BATCH_NODES
 
 log = logging.getLogger(__name__)
-IN_DRIVER = 1_000_000
-"""Log rows of a slice up to which a build works in the driver, if the published states have at most four times as many rows; above, on Spark's executors."""
-PARTITION_ROWS = 250_000
 _WORKING = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
@@ -37,7 +35,7 @@ _WORKING = {
 """Settings of a build's own session: the stream beside it needs others."""
 
 
-def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, full: bool = False, keep: int = 5) -> Manifest:
+def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, full: bool = False, settings: BatchSettings = DEFAULTS.batch) -> Manifest:
     """Builds and publishes a batch version whose cut is the ledger's head. Incremental from the published version; from the log alone with
     ``full``, at the first build, and when definitions have changed. NothingToDo, ConfigurationError, CoverageError, ProofError publish nothing."""
     ledger = read_ledger(tables)
@@ -49,7 +47,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     for table in (*tables_of(definitions), BATCH_NODES):
         tables.create(table)
     seconds: dict[str, float] = {}
-    engine = _engine(spark, tables, ledger, base=base, serving=serving)
+    engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving)
     try:
         with _timed(seconds, "log"):
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
@@ -71,7 +69,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     )  # fmt: skip
     write_manifest(tables, manifest)
     crash_point("batch.manifest_written")
-    drop_old_versions(tables, [*manifests, manifest], keep)
+    drop_old_versions(tables, [*manifests, manifest], settings)
     log.info("published manifest_id=%d kind=%s cut=%d seconds=%s", manifest.manifest_id, manifest.kind, manifest.cut, json.dumps(manifest.proof["seconds"]))
     return manifest
 
@@ -94,17 +92,20 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")
 
 
-def _engine(spark: SparkSession, tables: TenantTables, ledger: Ledger, *, base: Manifest | None, serving: Manifest | None) -> Engine:
+def _received(ledger: Ledger, *, after: int) -> int:
+    """Records of the epochs after a cut."""
+    return ledger.counts(ledger.head)["received"] - ledger.counts(after)["received"]
+
+
+def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, *, log_rows: int, serving: Manifest | None) -> Engine:
     """The driver for what fits it."""
-    all_rows, before = (ledger.counts(epoch) for epoch in (ledger.head, base.cut if base else NOTHING))
-    log_rows = all_rows["received"] - before["received"]
     published = sum(DeltaTable(tables.path(name), version=version).count() for name, version in serving.tables.items()) if serving else 0
     session = spark.newSession()
     for name, value in _WORKING.items():
         session.conf.set(name, value)
-    if log_rows <= IN_DRIVER and published <= 4 * IN_DRIVER:
+    if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
         return DriverEngine(session, tables)
-    return SparkEngine(session, tables, partitions=max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // PARTITION_ROWS))
+    return SparkEngine(session, tables, partitions=max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows))
 
 
 @contextmanager

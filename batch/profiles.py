@@ -13,16 +13,15 @@ from millrace.delta import TenantTables
 from millrace.errors import NothingToDo
 from millrace.identity import NAMESPACES
 from millrace.manifest import Manifest, latest_manifest
+from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables import BATCH_NODES, Table, batch_view, profiles_table
 
 log = logging.getLogger(__name__)
 PERSON = "person"
 """The view whose traits a profile shows."""
-IN_DRIVER = 4_000_000
-"""Rows of states up to which windows are merged and profiles written in the driver; above, on Spark's executors."""
 
 
-def publish_profiles(spark: SparkSession, tables: TenantTables, *, as_of: datetime | None = None) -> int:
+def publish_profiles(spark: SparkSession, tables: TenantTables, *, as_of: datetime | None = None, settings: BatchSettings = DEFAULTS.batch) -> int:
     """Replaces serving/profiles by the persons of the newest manifest; returns their number. NothingToDo before the first publish."""
     manifest = latest_manifest(tables)
     if manifest is None:
@@ -30,7 +29,7 @@ def publish_profiles(spark: SparkSession, tables: TenantTables, *, as_of: dateti
     view = manifest.definitions.views[PERSON]
     as_of = as_of or datetime.now(UTC)
     table, states = profiles_table(view), batch_view(PERSON, view)
-    in_driver = DeltaTable(tables.path(states), version=manifest.tables[states.name]).count() <= IN_DRIVER
+    in_driver = DeltaTable(tables.path(states), version=manifest.tables[states.name]).count() <= settings.profiles_in_driver_rows
     if in_driver:
         merged = spark.createDataFrame(persons_with_windows(tables, manifest, PERSON, as_of=as_of))
     else:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError
 from millrace.manifest import Manifest, kept_manifests, read_manifests, write_manifest
+from millrace.settings import DEFAULTS
 
 log = logging.getLogger(__name__)
 
 
-def roll_back(tables: TenantTables, manifest_id: int, *, keep: int = 5) -> Manifest:
+def roll_back(tables: TenantTables, manifest_id: int, *, keep: int = DEFAULTS.batch.keep_versions) -> Manifest:
     """Makes the version of ``manifest_id`` serve again; ConfigurationError names the ids that are kept when it is not one of them."""
     manifests = read_manifests(tables)
     kept = {m.manifest_id for m in kept_manifests(manifests, keep)}

@@ -6,7 +6,8 @@ import sys
 
 from batch.build import build
 from batch.profiles import publish_profiles
-from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
+from millrace.config import add_options, settings_of
+from millrace.definitions import load_definitions
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
@@ -18,20 +19,20 @@ from millrace.session import create_session
 def main(argv: list[str] | None = None) -> int:
     """0 published, 2 wrong definitions or set-up, 3 the proof failed and the last version keeps serving, 4 nothing to do, 1 anything else."""
     parser = argparse.ArgumentParser(prog="python -m jobs.build_batch", description=__doc__)
-    parser.add_argument("--root", required=True, help="folder that holds the tenants")
-    parser.add_argument("--tenant", required=True)
-    parser.add_argument("--definitions", default=str(DEFAULT_DIRECTORY), help="directory with views.yml (default: conf/tenants/default)")
+    add_options(parser, root="root", tenant="tenant", definitions="definitions")
     parser.add_argument("--full", action="store_true", help="recompute from the log alone")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("py4j").setLevel(logging.ERROR)
     try:
         quick_check()
-        definitions, tables = load_definitions(options.definitions), TenantTables(options.root, options.tenant)
-        with writer_lease(options.root, options.tenant, "batch"), RunRecord(tables, "build_batch") as run:
-            spark = create_session("build_batch")
-            manifest = build(spark, tables, definitions, full=options.full)
-            run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind, "profiles": publish_profiles(spark, tables)}
+        settings = settings_of(options)
+        definitions, tables = load_definitions(settings.definitions), TenantTables(settings.root, settings.tenant)
+        with writer_lease(settings.root, settings.tenant, "batch"), RunRecord(tables, "build_batch") as run:
+            spark = create_session("build_batch", **dict(settings.spark))
+            manifest = build(spark, tables, definitions, full=options.full, settings=settings.batch)
+            run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
+            run.counts["profiles"] = publish_profiles(spark, tables, settings=settings.batch)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -5,6 +5,7 @@ import logging
 import sys
 
 from batch.rollback import roll_back
+from millrace.config import add_options, settings_of
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
@@ -15,16 +16,16 @@ from millrace.runs import RunRecord
 def main(argv: list[str] | None = None) -> int:
     """0 rolled back, 2 the version is not kept or the set-up is wrong, 1 anything else."""
     parser = argparse.ArgumentParser(prog="python -m jobs.rollback_batch", description=__doc__)
-    parser.add_argument("--root", required=True, help="folder that holds the tenants")
-    parser.add_argument("--tenant", required=True)
+    add_options(parser, root="root", tenant="tenant")
     parser.add_argument("--to", required=True, type=int, metavar="ID", help="manifest id to serve again (GET /v1/batches lists them)")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    tables = TenantTables(options.root, options.tenant)
     try:
         quick_check(spark=False)
-        with writer_lease(options.root, options.tenant, "batch"), RunRecord(tables, "rollback_batch") as run:
-            run.counts = {"manifest_id": roll_back(tables, options.to).manifest_id}
+        settings = settings_of(options)
+        tables = TenantTables(settings.root, settings.tenant)
+        with writer_lease(settings.root, settings.tenant, "batch"), RunRecord(tables, "rollback_batch") as run:
+            run.counts = {"manifest_id": roll_back(tables, options.to, keep=settings.batch.keep_versions).manifest_id}
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from millrace.config import add_options, settings_of
 from millrace.errors import MillraceError
 from millrace.local.broker import Broker
 from millrace.local.doctor import quick_check
@@ -13,13 +14,13 @@ from millrace.local.processes import exit_on_signals, split_address
 def main(argv: list[str] | None = None) -> int:
     """0 after a signal, 1 when the broker ends by itself, 2 when it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m jobs.run_broker", description=__doc__)
-    parser.add_argument("--root", default="data", help="folder of the data (default: data)")
-    parser.add_argument("--kafka", default="127.0.0.1:9092", metavar="HOST:PORT", help="where to listen; port 0 takes any free one (default: 127.0.0.1:9092)")
+    add_options(parser, root="root", kafka="kafka.bootstrap")
     options = parser.parse_args(argv)
     exit_on_signals()
     try:
         quick_check()
-        with Broker(options.root, *split_address(options.kafka)) as broker:
+        settings = settings_of(options)
+        with Broker(settings.root, *split_address(settings.kafka.bootstrap)) as broker:
             print(json.dumps({"ready": True, "kafka": broker.bootstrap}), flush=True)
             code = broker.wait()
             print(f"the broker ended by itself with exit code {code}; see {broker.log}", file=sys.stderr)

@@ -6,7 +6,8 @@ import sys
 from contextlib import ExitStack
 
 from batch.runner import BatchRunner
-from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
+from millrace.config import add_options, settings_of
+from millrace.definitions import load_definitions
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
@@ -14,7 +15,6 @@ from millrace.local.doctor import quick_check
 from millrace.local.processes import exit_on_signals
 from millrace.runs import RunRecord
 from millrace.session import create_session
-from millrace.spans import seconds_of
 from speed.driver import run_driver
 from speed.stream import StreamSettings
 
@@ -22,15 +22,12 @@ from speed.stream import StreamSettings
 def main(argv: list[str] | None = None) -> int:
     """0 after a signal or, with --available-now, when the topic is read; 1 when the stream failed; 2 wrong definitions or set-up; 3 tables and ledger disagree."""
     parser = argparse.ArgumentParser(prog="python -m jobs.stream_events", description=__doc__)
-    parser.add_argument("--root", required=True, help="folder that holds the tenants")
-    parser.add_argument("--tenant", required=True)
-    parser.add_argument("--kafka", required=True, help="HOST:PORT of a broker")
-    parser.add_argument("--definitions", default=str(DEFAULT_DIRECTORY), help="directory with views.yml (default: conf/tenants/default)")
-    parser.add_argument("--max-records", type=int, default=100_000, help="records an epoch takes at most (default %(default)s)")
-    parser.add_argument("--keep-versions", type=int, default=5, help="batch versions that can be rolled back to (default %(default)s)")
+    add_options(
+        parser, root="root", tenant="tenant", kafka="kafka.bootstrap", definitions="definitions", max_records="stream.max_records",
+        keep_versions="batch.keep_versions", batch_every="batch.every",
+    )  # fmt: skip
     parser.add_argument("--available-now", action="store_true", help="read what the topic holds, then end")
     parser.add_argument("--with-batch", action="store_true", help="run the batch layer in the same driver")
-    parser.add_argument("--batch-every", type=seconds_of, default=300, help="pause between scheduled builds: 90s, 5m, 1h; 0 for none")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("kafka", "py4j"):
@@ -38,15 +35,16 @@ def main(argv: list[str] | None = None) -> int:
     exit_on_signals()
     try:
         quick_check()
-        definitions, tables = load_definitions(options.definitions), TenantTables(options.root, options.tenant)
-        settings = StreamSettings(max_records=options.max_records, keep_versions=options.keep_versions, available_now=options.available_now)
+        settings = settings_of(options)
+        definitions, tables = load_definitions(settings.definitions), TenantTables(settings.root, settings.tenant)
+        stream = StreamSettings(**dict(settings.stream), topic=settings.kafka, keep_versions=settings.batch.keep_versions, available_now=options.available_now)
         with ExitStack() as leases:
             for writer in ("speed", "batch") if options.with_batch else ("speed",):
-                leases.enter_context(writer_lease(options.root, options.tenant, writer))
-            spark = create_session("stream_events")
-            runner = BatchRunner(spark, tables, definitions, options.batch_every) if options.with_batch else None
+                leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
+            spark = create_session("stream_events", **dict(settings.spark))
+            runner = BatchRunner(spark, tables, definitions, settings.batch.every) if options.with_batch else None
             with RunRecord(tables, "stream_events"):
-                run_driver(spark, tables, definitions, kafka=options.kafka, settings=settings, companion=runner.run if runner else None)
+                run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner.run if runner else None)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

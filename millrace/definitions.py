@@ -3,7 +3,6 @@
 All problems are reported at once, each with file, place, what was found and the nearest allowed key.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from millrace.errors import ConfigurationError
 from millrace.traits import NAME, State, Trait, View
+from millrace.yaml_files import did_you_mean, read_yaml
 
 DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / "conf" / "tenants" / "default"
 _ALLOWED_KEYS = {"trait": tuple(Trait.model_fields), "view": tuple(View.model_fields)}
@@ -56,12 +55,7 @@ def load_definitions(directory: str | Path) -> Definitions:
     """Definitions of the directory; ConfigurationError with every problem found when any is wrong."""
     directory = Path(directory)
     path = directory / "views.yml"
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} is missing; a definitions directory holds at least views.yml (example: conf/tenants/default/views.yml)") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+    found = read_yaml(path, missing="a definitions directory holds at least views.yml (example: conf/tenants/default/views.yml)")
     problems = list(_problems(path, found))
     if problems:
         raise ConfigurationError(problems)
@@ -73,7 +67,7 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
         yield f"{path}: found {type(found).__name__}; a mapping of views is needed, for example `person: {{key: node, traits: {{…}}}}`"
         return
     if "person" not in found:
-        yield f"{path}: no view `person`{_hint('person', found)}; it is the one whose traits a profile shows"
+        yield f"{path}: no view `person`{did_you_mean('person', map(str, found))}; it is the one whose traits a profile shows"
     for name in found:
         if not isinstance(name, str) or not NAME.match(name):
             yield f"{path}: view name {name!r} is not allowed: lower-case letters, digits and _, starting with a letter"
@@ -89,31 +83,11 @@ def _sentence(problem: dict[str, Any]) -> str:
     where, given = ".".join(place), problem.get("input")
     if problem["type"] == "extra_forbidden":
         allowed = _ALLOWED_KEYS["trait" if len(place) > 2 else "view"]
-        return f"{where}: unknown key{_hint(place[-1], allowed)}; allowed are {', '.join(allowed)}"
+        return f"{where}: unknown key{did_you_mean(place[-1], allowed)}; allowed are {', '.join(allowed)}"
     if problem["type"] == "missing":
         return f"{where}: missing"
     if problem["type"] == "literal_error":
         options = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"{where}: found {given!r}{_hint(str(given), options)}; allowed are {', '.join(options)}"
+        return f"{where}: found {given!r}{did_you_mean(str(given), options)}; allowed are {', '.join(options)}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if problem["type"] == "value_error" else f"{where}: found {given!r}; {message}"
-
-
-def _hint(word: str, allowed: Any) -> str:
-    near = difflib.get_close_matches(word, [str(option) for option in allowed], n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float | bool | None):
-                raise yaml.constructor.ConstructorError(None, None, f"found a {type(key).__name__} as a key; a key must be text", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)

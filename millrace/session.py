@@ -7,19 +7,22 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from millrace.local.jars import spark_jars
+from millrace.settings import DEFAULTS
 
-DEFAULTS = Path(__file__).resolve().parent.parent / "conf" / "spark-defaults.conf"
+PROPERTIES = Path(__file__).resolve().parent.parent / "conf" / "spark-defaults.conf"
 
 
-def create_session(name: str = "millrace", *, master: str | None = None, memory: str = "2g") -> SparkSession:
-    """The running session, or a new one. Under ``spark-submit`` master, memory and jars are what the command said;
-    otherwise a local driver with two threads and ``memory`` of heap. SetupError when jars are missing."""
+def create_session(
+    name: str = "millrace", *, master: str = DEFAULTS.spark.master, memory: str = DEFAULTS.spark.memory, shuffle_partitions: int | None = None
+) -> SparkSession:
+    """The running session, or a new one; jobs give the spark settings. Under ``spark-submit`` master, memory and jars are what the command said.
+    SetupError when jars are missing."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
-        builder = builder.master(master or os.environ.get("MILLRACE_MASTER", "local[2]"))
-        for key, value in read_properties(DEFAULTS).items():
+        builder = builder.master(master)
+        for key, value in read_properties(PROPERTIES).items():
             builder = builder.config(key, value)
         path = os.pathsep.join(str(jar) for jar in spark_jars())
         builder = (
@@ -29,6 +32,8 @@ def create_session(name: str = "millrace", *, master: str | None = None, memory:
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.driver.bindAddress", "127.0.0.1")
         )
+    if shuffle_partitions is not None:
+        builder = builder.config("spark.sql.shuffle.partitions", shuffle_partitions)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
     return session

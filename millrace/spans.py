@@ -1,14 +1,22 @@
-"""Lengths of time as people write them: 90s, 5m, 1h, 2d. Jobs parse their options with it."""
+"""Lengths of time as people write them: 20ms, 90s, 5m, 1h, 7d. The configuration reads and shows them with it."""
 
-import argparse
 import re
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 
 
-def seconds_of(text: str) -> int:
-    """Seconds of a length such as ``5m``; a bare number is seconds. argparse shows the error as the option's."""
-    match = re.fullmatch(r"(\d+)([smhd]?)", text.strip())
+def seconds_of(text: str) -> float:
+    """Seconds of a length such as ``5m``; a bare number is seconds. ValueError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|[smhd]?)", text.strip(), re.ASCII)
     if match is None:
-        raise argparse.ArgumentTypeError(f"found {text!r}; allowed are 90s, 5m, 1h, 2d")
-    return int(match[1]) * _UNITS[match[2] or "s"]
+        raise ValueError("a length of time is needed, such as 20ms, 90s, 5m, 1h or 7d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def span_text(seconds: float) -> str:
+    """The length in the largest unit that shows it as a whole number."""
+    for unit, size in _UNITS.items():
+        count = seconds / size
+        if seconds and abs(count - round(count)) < 1e-9:
+            return f"{round(count)}{unit}"
+    return f"{seconds:g}s"

@@ -5,13 +5,16 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from millrace.errors import BrokerUnavailable
+from millrace.settings import DEFAULTS
 
 
 def events_topic(tenant: str) -> str:
     return f"{tenant}.events"
 
 
-def ensure_topic(bootstrap: str, tenant: str, *, partitions: int = 2, replication: int = 1, wait_s: float = 30) -> str:
+def ensure_topic(
+    bootstrap: str, tenant: str, *, partitions: int = DEFAULTS.kafka.partitions, replication: int = DEFAULTS.kafka.replication, wait_s: float = 30
+) -> str:
     """Name of the tenant's topic, made if it is missing. BrokerUnavailable when no broker answers within ``wait_s`` seconds."""
     topic = events_topic(tenant)
     settings = {"message.timestamp.type": "LogAppendTime"}

@@ -1,6 +1,7 @@
 """Keeps the speed tables small: the owner process trims epochs no kept batch version needs and folds small files together, between epochs."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.ledger import NOTHING
 from millrace.manifest import oldest_kept_cut, read_manifests
+from millrace.settings import DEFAULTS
 from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, speed_view
 
 log = logging.getLogger(__name__)
@@ -21,10 +23,10 @@ class Housekeeper:
 
     tables: TenantTables
     definitions: Definitions
-    keep_versions: int = 5
-    every: int = 200
-    max_files: int = 300
-    keep_hours: int = 24
+    keep_versions: int = DEFAULTS.batch.keep_versions
+    every: int = DEFAULTS.stream.compact_every_epochs
+    max_files: int = DEFAULTS.stream.compact_above_files
+    keep_files_s: float = DEFAULTS.stream.keep_files
     trimmed_to: int = field(default=NOTHING, init=False)
 
     def after_epoch(self, epoch: int) -> None:
@@ -44,5 +46,5 @@ class Housekeeper:
             found = DeltaTable(self.tables.path(table))
             if len(found.file_uris()) > self.max_files:
                 found.optimize.compact()
-                found.vacuum(retention_hours=self.keep_hours, dry_run=False, enforce_retention_duration=False)
+                found.vacuum(retention_hours=math.ceil(self.keep_files_s / 3600), dry_run=False, enforce_retention_duration=False)
         log.info("housekeeping done trimmed_to=%d seconds=%.2f", self.trimmed_to, time.monotonic() - started)

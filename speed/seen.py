@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.delta import TenantTables
+from millrace.settings import DEFAULTS
 from millrace.tables import EVENTS
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class _Databases:
 class SeenIndex:
     """Keys of the last one to two horizons, in two generations: ``young`` takes new keys; when it is a horizon old it becomes ``old`` and ``old`` is dropped."""
 
-    def __init__(self, path: Path, *, horizon: timedelta = timedelta(days=7), map_size: int = 1 << 36) -> None:
+    def __init__(self, path: Path, *, horizon: timedelta = timedelta(seconds=DEFAULTS.stream.dedup_horizon), map_size: int = 1 << 36) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._path, self._horizon, self._map_size = str(path), horizon, map_size
 

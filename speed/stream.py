@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -10,6 +11,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.keys import read_keys
+from millrace.settings import DEFAULTS, KafkaSettings
+from millrace.settings import StreamSettings as StreamSection
 from millrace.topics import ensure_topic, partition_count
 from speed.epoch import EpochWriter
 from speed.housekeeping import Housekeeper
@@ -19,12 +22,12 @@ from speed.seen import SeenIndex
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class StreamSettings:
-    """How a stream runs: records an epoch takes at most, batch versions whose speed epochs are kept, whether to stop when the topic is read."""
+class StreamSettings(StreamSection):
+    """How a stream runs: its section of the configuration, how a missing topic is made, the batch versions whose speed epochs are kept, and whether to stop
+    when the topic is read."""
 
-    max_records: int = 100_000
-    keep_versions: int = 5
+    topic: KafkaSettings = DEFAULTS.kafka
+    keep_versions: int = DEFAULTS.batch.keep_versions
     available_now: bool = False
 
 
@@ -49,13 +52,16 @@ def start_stream(spark: SparkSession, tables: TenantTables, definitions: Definit
 
 def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, kafka: str, settings: StreamSettings) -> RunningStream:
     """Starts the query where the ledger ends. The caller holds the ``speed`` lease. Errors: BrokerUnavailable, CoverageError."""
-    topic = ensure_topic(kafka, tables.tenant)
+    topic = ensure_topic(kafka, tables.tenant, partitions=settings.topic.partitions, replication=settings.topic.replication)
     checkpoint = Path(tables.path("checkpoints/stream"))
     generation, ledger = begin_generation(tables, checkpoint, definitions)
-    seen = SeenIndex(checkpoint / "seen")
+    seen = SeenIndex(checkpoint / "seen", horizon=timedelta(seconds=settings.dedup_horizon))
     if not seen.covers(ledger.head, generation.generation):
         seen.rebuild(tables, ledger.head, generation.generation)
-    housekeeper = Housekeeper(tables, definitions, keep_versions=settings.keep_versions)
+    housekeeper = Housekeeper(
+        tables, definitions, keep_versions=settings.keep_versions, every=settings.compact_every_epochs,
+        max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
+    )  # fmt: skip
     writer = EpochWriter(
         tables=tables, definitions=definitions, secret=read_keys(tables.root, tables.tenant).token_secret,
         generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=housekeeper.after_epoch,
@@ -72,5 +78,5 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
     )
     stream = records.writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
-    query = (stream.trigger(availableNow=True) if settings.available_now else stream.trigger(processingTime="0 seconds")).start()
-    return RunningStream(query, writer)
+    when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}
+    return RunningStream(stream.trigger(**when).start(), writer)

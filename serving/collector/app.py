@@ -3,6 +3,7 @@
 200 means that the broker has acknowledged every event of the request; any other answer means that none of them may be taken for stored.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from millrace.errors import BrokerUnavailable
 from millrace.faults import crash_point
 from millrace.keys import TenantKeys
+from millrace.settings import DEFAULTS, CollectorSettings
 from serving.collector.access import WriteAccess
 from serving.collector.body import ClientGone, Receive, inflate, read_body, refuse_length
 from serving.collector.figures import Figures
@@ -31,7 +33,6 @@ Send = Callable[[Message], Awaitable[None]]
 
 SOURCE = "http"
 """Source of events that come with the tenant's write key."""
-RETRY_AFTER_S = 1
 RETRY = "send the same request again with the same messageIds after Retry-After seconds"
 
 _JSON = (b"content-type", b"application/json")
@@ -43,8 +44,10 @@ _SUCCESS_BODY = {"type": "http.response.body", "body": _SUCCESS}
 class Collect:
     """One of the seven endpoints, a bare ASGI application: Starlette's request and response objects would cost a third of its time."""
 
-    def __init__(self, call: str, *, access: WriteAccess, intake: Intake, producer: Producer, figures: Figures) -> None:
+    def __init__(self, call: str, settings: CollectorSettings, *, access: WriteAccess, intake: Intake, producer: Producer, figures: Figures) -> None:
         self.call = call
+        self._limits, self._limit = settings, settings.max_request_bytes
+        self._retry_after_s = math.ceil(settings.retry_after)
         self._access = access
         self._intake = intake
         self._producer = producer
@@ -71,12 +74,12 @@ class Collect:
             elif name == b"authorization":
                 authorization = value
             elif name == b"content-length":
-                refuse_length(value)
+                refuse_length(value, limit=self._limit)
         if authorization is not None:
             self._access.check_header(authorization)
-        body = await read_body(receive)
+        body = await read_body(receive, limit=self._limit)
         began = perf_counter()
-        opened = open_request(self.call, body if encoding is None else inflate(body, encoding))
+        opened = open_request(self.call, body if encoding is None else inflate(body, encoding, limit=self._limit), self._limits)
         if authorization is None:
             self._access.check_body_key(opened.write_key)
         records = self._intake.records(self.call, opened)
@@ -84,9 +87,9 @@ class Collect:
         try:
             await self._producer.publish(records, SOURCE)
         except QueueFull as full:
-            raise Refusal(503, "queue_full", "", f"found {full}; {RETRY}", retry_after_s=RETRY_AFTER_S) from None
+            raise Refusal(503, "queue_full", "", f"found {full}; {RETRY}", retry_after_s=self._retry_after_s) from None
         except BrokerUnavailable as away:
-            raise Refusal(503, "broker_unavailable", "", f"found that {away}; {RETRY}", retry_after_s=RETRY_AFTER_S) from None
+            raise Refusal(503, "broker_unavailable", "", f"found that {away}; {RETRY}", retry_after_s=self._retry_after_s) from None
         crash_point("collector.acknowledged")
         self._figures.acknowledged(self.call, len(records), perf_counter() - began)
 
@@ -111,7 +114,9 @@ class Collector:
         await (collect or self._others)(scope, receive, send)
 
 
-def build_app(producer: Producer, keys: TenantKeys, *, on_start: Callable[[], None] = lambda: None) -> "Collector":
+def build_app(
+    producer: Producer, keys: TenantKeys, *, settings: CollectorSettings = DEFAULTS.collector, on_start: Callable[[], None] = lambda: None
+) -> "Collector":
     """The collector of one tenant. ``on_start`` is called when it begins to serve; the producer lives as long as the application."""
     figures = Figures(producer.readiness, (BATCH, *CALLS))
 
@@ -133,8 +138,8 @@ def build_app(producer: Producer, keys: TenantKeys, *, on_start: Callable[[], No
     async def metrics(_: Request) -> Response:
         return Response(figures.text(), media_type=CONTENT_TYPE_LATEST)
 
-    access, intake = WriteAccess(keys.write_key), Intake(keys.token_secret)
-    calls = [Collect(call, access=access, intake=intake, producer=producer, figures=figures) for call in (BATCH, *CALLS)]
+    access, intake = WriteAccess(keys.write_key), Intake(keys.token_secret, settings)
+    calls = [Collect(call, settings, access=access, intake=intake, producer=producer, figures=figures) for call in (BATCH, *CALLS)]
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     return Collector(calls, Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: no_such_call}))
 

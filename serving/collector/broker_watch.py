@@ -14,6 +14,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, KafkaTimeoutError, for_code
 
 from millrace.errors import BrokerUnavailable
+from millrace.settings import KafkaSettings
 from millrace.topics import ensure_topic, events_topic
 from serving.collector.record_batches import BATCH_BYTES
 
@@ -40,11 +41,11 @@ class Connection:
 class BrokerWatch:
     """``answers``: the last metadata request was acknowledged. ``is_away``: several in a row were not, or none ever was."""
 
-    def __init__(self, bootstrap: str, tenant: str, *, delivery_timeout_s: float) -> None:
+    def __init__(self, kafka: KafkaSettings, tenant: str, *, delivery_timeout_s: float) -> None:
         self.connection: Connection | None = None
         self.answers = False
         self.is_away = True
-        self._bootstrap = bootstrap
+        self._kafka, self._bootstrap = kafka, kafka.bootstrap
         self._tenant = tenant
         self._delivery_ms = int(delivery_timeout_s * 1000)
         self._admin: KafkaAdminClient | None = None
@@ -83,7 +84,7 @@ class BrokerWatch:
         if not self.answers:
             self._reach()
         if self.connection is None:
-            topic = ensure_topic(self._bootstrap, self._tenant, wait_s=PROBE_TIMEOUT_S)
+            topic = ensure_topic(self._bootstrap, self._tenant, partitions=self._kafka.partitions, replication=self._kafka.replication, wait_s=PROBE_TIMEOUT_S)
             partitions = self._probe(topic)
             self.connection = Connection(self._new_producer(), topic, partitions)
         elif (partitions := self._probe(self.connection.topic)) != self.connection.partitions:

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from millrace.identity import node_of, owner_node
+from millrace.settings import CollectorSettings
 from serving.collector.messages import Batch, Context, Message, Traits
 from serving.collector.publishing import Record
-from serving.collector.refusals import MAX_EVENT_BYTES, MAX_EVENTS, MAX_ID_LENGTH, MAX_SHARED_BYTES, Refusal, invalid, too_large
+from serving.collector.refusals import MAX_ID_LENGTH, MAX_SHARED_BYTES, Refusal, invalid, too_large
 from serving.collector.rules import check_depth, check_keys, check_lengths, check_message, may_repeat_keys, mismatch, too_deep
 
 Shape = TypeVar("Shape")
@@ -42,7 +43,7 @@ class Opened(NamedTuple):
     may_repeat_keys: bool
 
 
-def open_request(call: str, body: bytes) -> Opened:
+def open_request(call: str, body: bytes, limits: CollectorSettings) -> Opened:
     """Decodes the outside of a request: ``call`` is the last part of its path, ``batch`` or one of the calls."""
     try:
         body.decode()
@@ -53,10 +54,10 @@ def open_request(call: str, body: bytes) -> Opened:
         message = _decoded(_messages, text)
         return Opened(message.write_key, _typed(message, call), [text], None, may_repeat_keys(body, 1))
     batch = _decoded(_batches, body)
-    if not 0 < len(batch.batch) <= MAX_EVENTS:
+    if not 0 < len(batch.batch) <= limits.max_batch_events:
         refuse = too_large if batch.batch else invalid
-        raise refuse("wrong_batch_size", BATCH, f"found {len(batch.batch)} messages, allowed 1 to {MAX_EVENTS}; send batches of that size")
-    return Opened(batch.write_key, None, batch.batch, _shared(batch), may_repeat_keys(body, len(batch.batch)))
+        raise refuse("wrong_batch_size", BATCH, f"found {len(batch.batch)} messages, allowed 1 to {limits.max_batch_events}; send batches of that size")
+    return Opened(batch.write_key, None, batch.batch, _shared(batch, limits.max_event_bytes), may_repeat_keys(body, len(batch.batch)))
 
 
 def _decoded(decoder: "msgspec.json.Decoder[Shape]", text: bytes | Raw) -> Shape:
@@ -77,10 +78,10 @@ def _typed(message: Message, call: str) -> Message:
     return message
 
 
-def _shared(batch: Batch) -> tuple[bytes, bytes] | None:
+def _shared(batch: Batch, max_bytes: int) -> tuple[bytes, bytes] | None:
     sent_at, context = _shared_text("sentAt", batch.sent_at, _sent_at), _shared_text("context", batch.context, _context)
-    if len(context) > MAX_EVENT_BYTES or len(context) * len(batch.batch) > MAX_SHARED_BYTES:
-        raise too_large("context_too_large", "context", f"found {len(context)} bytes for {len(batch.batch)} messages, allowed {MAX_EVENT_BYTES} bytes and {MAX_SHARED_BYTES} over all messages; send less context or smaller batches")
+    if len(context) > max_bytes or len(context) * len(batch.batch) > MAX_SHARED_BYTES:
+        raise too_large("context_too_large", "context", f"found {len(context)} bytes for {len(batch.batch)} messages, allowed {max_bytes} bytes and {MAX_SHARED_BYTES} over all messages; send less context or smaller batches")
     check_depth(context)
     return (sent_at, context) if sent_at or context else None
 
@@ -98,7 +99,9 @@ def _shared_text(name: str, text: Raw | UnsetType, decoder: msgspec.json.Decoder
 class Intake:
     """Turns opened requests into records under one tenant's token key. Remembers the keys of recent senders: one person's events come close together."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, limits: CollectorSettings) -> None:
+        self._max_bytes = limits.max_event_bytes
+
         @lru_cache(REMEMBERED_OWNERS)
         def node_of_user(user_id: str) -> str | None:
             return node_of("user_id", user_id, secret)
@@ -112,12 +115,13 @@ class Intake:
     def records(self, call: str, opened: Opened) -> list[Record]:
         """Key and value of every message, in order; Refusal when one of them is not sound."""
         records: list[Record] = []
+        max_bytes = self._max_bytes
         given, shared, may_repeat = opened.message, opened.shared, opened.may_repeat_keys
         try:
             for raw in opened.texts:
                 text = bytes(raw)
-                if len(text) > MAX_EVENT_BYTES:
-                    raise too_large("event_too_large", "body", f"found a message of {len(text)} bytes, allowed {MAX_EVENT_BYTES}; send less in one message")
+                if len(text) > max_bytes:
+                    raise too_large("event_too_large", "body", f"found a message of {len(text)} bytes, allowed {max_bytes}; send less in one message")
                 check_depth(text)
                 message = given or _decoded(_messages, text)
                 if may_repeat:

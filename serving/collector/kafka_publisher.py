@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from kafka.structs import TopicPartition
 
 from millrace.errors import BrokerUnavailable
+from millrace.settings import CollectorSettings, KafkaSettings
 from serving.collector.broker_watch import BrokerWatch
 from serving.collector.publishing import QueueFull, Readiness, Record
 from serving.collector.record_batches import Encoded, SealedBatch, encoded_headers, hand_over, router, seal
 
 logger = logging.getLogger(__name__)
 
-QUEUE_EVENTS = 50_000
-QUEUE_BYTES = 64 * 1024 * 1024
 HOLD_S = 0.005
 """The longest a request waits for others, whatever became of those before it."""
 MANY = 4
@@ -58,10 +57,10 @@ class Group:
 class KafkaPublisher:
     """See publishing.Producer. All its state belongs to the event loop; the sender thread only schedules ``_settle``."""
 
-    def __init__(self, bootstrap: str, tenant: str, *, queue_limit: int = QUEUE_EVENTS, delivery_timeout_s: float = 10) -> None:
-        self._watch = BrokerWatch(bootstrap, tenant, delivery_timeout_s=delivery_timeout_s)
-        self._queue_limit = queue_limit
-        self._patience_s = delivery_timeout_s + GRACE_S
+    def __init__(self, kafka: KafkaSettings, tenant: str, settings: CollectorSettings) -> None:
+        self._watch = BrokerWatch(kafka, tenant, delivery_timeout_s=settings.delivery_timeout)
+        self._max_events, self._max_bytes = settings.queue_events, settings.queue_bytes
+        self._patience_s = settings.delivery_timeout + GRACE_S
         self._headers: dict[str, bytes] = {}
         self._groups: dict[int, Group] = {}
         self._under_way = self._gathered = 0
@@ -76,7 +75,7 @@ class KafkaPublisher:
         self._watch.start()
 
     def readiness(self) -> Readiness:
-        return Readiness(self._watch.answers, self._queued_events, self._queue_limit)
+        return Readiness(self._watch.answers, self._queued_events, self._max_events)
 
     def publish(self, records: Sequence[Record], source: str) -> asyncio.Future[None]:
         connection = self._watch.connection
@@ -84,8 +83,8 @@ class KafkaPublisher:
             raise BrokerUnavailable("the Kafka broker does not answer")
         size = sum([len(record[1]) for record in records])
         # An empty queue takes any request, however small the limit: otherwise a large batch could never be sent.
-        if self._queued_events and (self._queued_events + len(records) > self._queue_limit or self._queued_bytes + size > QUEUE_BYTES):
-            raise QueueFull(f"{self._queued_events} events waiting for the broker, {self._queue_limit} are allowed")
+        if self._queued_events and (self._queued_events + len(records) > self._max_events or self._queued_bytes + size > self._max_bytes):
+            raise QueueFull(f"{self._queued_events} events waiting for the broker, {self._max_events} are allowed")
         headers = self._headers.get(source) or self._headers.setdefault(source, encoded_headers(source))
         waiting = Waiting(self._loop.create_future(), events=len(records), size=size, deadline=self._loop.time() + self._patience_s)
         self._gather(waiting, records, headers, router(connection.partitions))

@@ -2,11 +2,6 @@
 
 from millrace.errors import MillraceError
 
-MAX_EVENT_BYTES = 32 * 1024
-"""One event as sent, and the context a batch shares."""
-MAX_REQUEST_BYTES = 500 * 1024
-"""One request, on the wire and inflated."""
-MAX_EVENTS = 2500
 MAX_DEPTH = 64
 MAX_ID_LENGTH = 1024
 """Characters of an identifier: the speed layer rejects longer ones."""

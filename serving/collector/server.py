@@ -4,6 +4,7 @@ At the signal it stops accepting connections, answers the requests it has, flush
 """
 
 import logging
+import math
 import signal
 import socket
 from collections.abc import Callable
@@ -13,25 +14,24 @@ import uvicorn
 from millrace.errors import SetupError
 from millrace.keys import TenantKeys
 from millrace.local.processes import split_address
+from millrace.settings import CollectorSettings
 from serving.collector.app import build_app
 from serving.collector.kafka_publisher import KafkaPublisher
 
 logger = logging.getLogger(__name__)
 
-DELIVERY_TIMEOUT_S = 10.0
-KEEP_ALIVE_S = 75
 BACKLOG = 2048
 
 
-def serve_collector(listen: str, keys: TenantKeys, publisher: KafkaPublisher, *, announce: Callable[[str], None]) -> None:
-    """Serves on ``HOST:PORT`` (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
-    listener = _listening(listen)
+def serve_collector(settings: CollectorSettings, keys: TenantKeys, publisher: KafkaPublisher, *, announce: Callable[[str], None]) -> None:
+    """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
+    listener = _listening(settings.listen)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
     config = uvicorn.Config(
-        build_app(publisher, keys, on_start=lambda: announce(url)),
+        build_app(publisher, keys, settings=settings, on_start=lambda: announce(url)),
         loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=int(DELIVERY_TIMEOUT_S) + 5, backlog=BACKLOG,
+        timeout_keep_alive=math.ceil(settings.keep_alive), timeout_graceful_shutdown=math.ceil(settings.delivery_timeout) + 5, backlog=BACKLOG,
     )  # fmt: skip
     for noisy in ("kafka.net", "kafka.cluster"):  # several lines a second while the broker is away; the watch says it once
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

@@ -42,7 +42,7 @@ class FaultTenant(StackTenant):
         """A running job; nothing of it is left afterwards. Its output is in ``<root>/<job>.log``."""
         self.steps.append(f"{job} {crash_at}")
         with open(self.root / f"{job}.log", "ab") as output:
-            process = start_process(self.options(job, *more), output=output, env={VARIABLE: crash_at, "MILLRACE_MASTER": "local[1]"}, cwd=REPOSITORY)
+            process = start_process(self.options(job, *more), output=output, env={VARIABLE: crash_at, "MILLRACE_SPARK_MASTER": "local[1]"}, cwd=REPOSITORY)
             try:
                 yield process
             finally:

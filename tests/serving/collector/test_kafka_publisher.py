@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from millrace.errors import BrokerUnavailable
-from serving.collector import kafka_publisher
+from millrace.settings import CollectorSettings, KafkaSettings
 from serving.collector.broker_watch import Connection
 from serving.collector.kafka_publisher import KafkaPublisher
 from serving.collector.publishing import QueueFull
@@ -53,7 +53,7 @@ class FakeWatch:
 
 def played(story: Callable[[KafkaPublisher, FakeWatch], Awaitable[None]], **options: float) -> None:
     async def run() -> None:
-        publisher = KafkaPublisher("127.0.0.1:9", "t", **options)
+        publisher = KafkaPublisher(KafkaSettings(bootstrap="127.0.0.1:9"), "t", CollectorSettings().model_copy(update=options))
         publisher._watch = watch = FakeWatch()
         await publisher.start()
         try:
@@ -156,18 +156,16 @@ def test_full_queue_takes_nothing_until_there_is_an_answer():
         assert watch.taken() == 0
         publisher.publish([(FIRST, b"2")], "http")
 
-    played(story, queue_limit=3)
+    played(story, queue_events=3)
 
 
-def test_bytes_in_the_queue_are_bounded_too(monkeypatch):
-    monkeypatch.setattr(kafka_publisher, "QUEUE_BYTES", 1000)
-
+def test_bytes_in_the_queue_are_bounded_too():
     async def story(publisher: KafkaPublisher, watch: FakeWatch) -> None:
         publisher.publish([(FIRST, b"x" * 900)], "http")
         with pytest.raises(QueueFull):
             publisher.publish([(FIRST, b"x" * 200)], "http")
 
-    played(story)
+    played(story, queue_bytes=1000)
 
 
 def test_request_the_producer_forgets_is_answered_and_its_place_freed():
@@ -181,7 +179,7 @@ def test_request_the_producer_forgets_is_answered_and_its_place_freed():
         await turn()
         assert publisher.readiness().queued == 0
 
-    played(story, delivery_timeout_s=-0.4)
+    played(story, delivery_timeout=-0.4)
 
 
 def test_nothing_is_taken_while_the_broker_is_away():

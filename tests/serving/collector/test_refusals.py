@@ -5,11 +5,15 @@ import json
 import zlib
 
 import pytest
+from starlette.testclient import TestClient
 
 from millrace.errors import BrokerUnavailable
+from millrace.settings import DEFAULTS, CollectorSettings
+from serving.collector.app import build_app
 from serving.collector.publishing import QueueFull
-from serving.collector.refusals import MAX_DEPTH, MAX_EVENT_BYTES, MAX_EVENTS, MAX_REQUEST_BYTES
+from serving.collector.refusals import MAX_DEPTH
 
+LIMITS = DEFAULTS.collector
 MESSAGE = {"type": "track", "messageId": "m-1", "userId": "anna", "event": "Order Completed"}
 
 
@@ -135,7 +139,7 @@ def test_bomb_of_brackets_is_refused(opening, post):
 
 def test_message_over_its_limit_is_refused(post):
     size = len(json.dumps(with_(note="")))
-    largest, larger = (with_(note="x" * (MAX_EVENT_BYTES - size + more)) for more in (0, 1))
+    largest, larger = (with_(note="x" * (LIMITS.max_event_bytes - size + more)) for more in (0, 1))
 
     assert post("batch", {"batch": [largest]}).status_code == 200
     assert refusal(post("batch", {"batch": [MESSAGE, larger]})) == (413, "event_too_large", "batch[1]")
@@ -144,8 +148,8 @@ def test_message_over_its_limit_is_refused(post):
 def test_batch_over_its_limit_is_refused(post):
     small = {"type": "screen", "userId": "a"}
 
-    assert post("batch", {"batch": [small] * MAX_EVENTS}).status_code == 200
-    assert refusal(post("batch", {"batch": [small] * (MAX_EVENTS + 1)})) == (413, "wrong_batch_size", "batch")
+    assert post("batch", {"batch": [small] * LIMITS.max_batch_events}).status_code == 200
+    assert refusal(post("batch", {"batch": [small] * (LIMITS.max_batch_events + 1)})) == (413, "wrong_batch_size", "batch")
 
 
 def test_shared_context_must_not_blow_a_request_up(post):
@@ -158,7 +162,7 @@ def test_shared_context_must_not_blow_a_request_up(post):
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_request_over_its_limit_is_refused(declared, client):
-    body = b" " * (MAX_REQUEST_BYTES + 1)
+    body = b" " * (LIMITS.max_request_bytes + 1)
     answer = client.post("/v1/batch", content=body if declared else iter([body[:1000], body[1000:]]))
 
     assert refusal(answer) == (413, "request_too_large", "body")
@@ -204,3 +208,24 @@ def test_what_is_not_acknowledged_is_answered_503_with_retry_after(failure, code
 
     assert refusal(answer) == (503, code, "")
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "content", "code"),
+    [
+        ({"max_batch_events": 1}, {"batch": [MESSAGE, MESSAGE]}, "wrong_batch_size"),
+        ({"max_event_bytes": 60}, {"batch": [MESSAGE]}, "event_too_large"),
+        ({"max_request_bytes": 70, "max_event_bytes": 60}, {"batch": [MESSAGE]}, "request_too_large"),
+    ],
+)
+def test_limits_are_those_of_the_configuration(producer, keys, limit, content, code):
+    with TestClient(build_app(producer, keys, settings=CollectorSettings(**limit))) as client:
+        answer = client.post("/v1/batch", json=content, auth=(keys.write_key, ""))
+    assert answer.json()["error"] == code
+    assert str(max(limit.values()) if "max_request_bytes" in limit else next(iter(limit.values()))) in answer.json()["message"]
+
+
+def test_retry_after_is_that_of_the_configuration(producer, keys):
+    producer.failure = BrokerUnavailable("it is away")
+    with TestClient(build_app(producer, keys, settings=CollectorSettings(retry_after=7))) as client:
+        assert client.post("/v1/track", json=MESSAGE, auth=(keys.write_key, "")).headers["Retry-After"] == "7"

@@ -1,0 +1,184 @@
+"""Every setting of the platform: its type, its default and what it is for. ``millrace.config`` fills them from files, environment and options.
+
+The one place that knows defaults: conf/reference.yml is written from here (``python -m jobs.show_config --reference``), and a guard compares the two.
+Jobs hand the parts down; nothing below a job looks for a setting by itself.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from millrace.definitions import DEFAULT_DIRECTORY
+from millrace.errors import ConfigurationError
+from millrace.local.processes import split_address
+from millrace.spans import seconds_of, span_text
+
+
+def _address(text: str) -> str:
+    try:
+        split_address(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error).partition("; ")[2]) from None
+    return text
+
+
+def _addresses(text: str) -> str:
+    return ",".join(_address(part.strip()) for part in text.split(","))
+
+
+Span = Annotated[float, BeforeValidator(lambda value: seconds_of(str(value))), PlainSerializer(span_text)]
+"""A length of time, in seconds; people write 5m."""
+Pause = Annotated[Span, Field(ge=0.001)]
+Seconds = Annotated[Span, Field(ge=1)]
+Address = Annotated[str, AfterValidator(_address)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
+Count = Annotated[int, Field(ge=1)]
+Memory = Annotated[str, Field(pattern=r"^[1-9]\d*[mg]$")]
+Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+
+
+class Section(BaseModel):
+    """Settings that belong together. Frozen: what a job started with holds until it ends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+def setting(default: Any, meaning: str) -> Any:
+    """A setting with its default; ``meaning`` says what it does, its unit and why the default is what it is."""
+    return Field(default, description=meaning)
+
+
+class KafkaSettings(Section):
+    """Where events go through."""
+
+    bootstrap: Addresses = setting("127.0.0.1:9092", "Brokers as host:port, several with commas. 9092 is Kafka's own port.")
+    partitions: Count = setting(
+        2,
+        "Partitions a tenant's topic is made with. Each is read by one task of an epoch, so two keep two cores busy; Kafka can add more later, never take one away.",
+    )
+    replication: Count = setting(
+        1, "Copies of a partition a tenant's topic is made with. One is all a single broker can hold; a cluster of three or more should hold 3."
+    )
+
+
+class CollectorSettings(Section):
+    """Events over HTTP."""
+
+    listen: Address = setting(
+        "127.0.0.1:8080",
+        "Where the collector listens, host:port; port 0 takes any free one. Loopback, because it speaks plain HTTP: put a proxy with TLS before it.",
+    )
+    queue_events: Count = setting(
+        50_000,
+        "Events that may wait for the broker before requests are answered with 503. A few seconds under full load: a longer queue only makes clients wait longer.",
+    )
+    queue_bytes: Count = setting(67_108_864, "Bytes that may wait for the broker (64 MiB), whichever limit comes first. Bounds the memory of the process.")
+    max_request_bytes: Count = setting(512_000, "Largest body of a request, inflated (500 KiB, the limit of the Segment spec).")
+    max_event_bytes: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
+        32_768, "Largest event as sent (32 KiB, the limit of the Segment spec). A broker takes records of 1 MB."
+    )
+    max_batch_events: Count = setting(2_500, "Most events of one batch request (the limit of the Segment spec).")
+    retry_after: Seconds = setting(1, "What Retry-After tells clients at 503. A queue empties, and a broker restarts, within seconds.")
+    delivery_timeout: Seconds = setting(
+        10,
+        "How long an event may wait for the broker's acknowledgement before its request is answered with 503. Longer than the restart of a broker takes, shorter than clients wait.",
+    )
+    keep_alive: Seconds = setting(75, "How long an idle connection stays open. Longer than the 60 s of usual proxies, so that it is the proxy that closes.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "CollectorSettings":
+        if self.max_event_bytes > self.max_request_bytes:
+            raise ValueError(
+                f"max_event_bytes is {self.max_event_bytes} and max_request_bytes {self.max_request_bytes}: a request must hold at least one event"
+            )
+        return self
+
+
+class StreamSettings(Section):
+    """The speed layer."""
+
+    max_records: Count = setting(
+        100_000, "Most records of an epoch. All of an epoch is in the driver at once: larger ones cost memory and latency, much smaller ones throughput."
+    )
+    trigger: Span = setting(
+        0,
+        "Shortest time between the starts of two epochs; 0: the next starts when the last has ended. Waiting makes fewer, larger epochs: fewer files, later answers.",
+    )
+    dedup_horizon: Seconds = setting(
+        604_800,
+        "How long the speed layer remembers message ids. Clients retry for hours, not weeks; what escapes is found by the next batch and named in its proof.",
+    )
+    compact_every_epochs: Count = setting(
+        200,
+        "Epochs between two rounds of housekeeping: compaction, and trimming of epochs that no kept batch version needs. Often enough that tables stay small, seldom enough that it costs little.",
+    )
+    compact_above_files: Count = setting(300, "Files of a table from which on housekeeping folds small ones together.")
+    keep_files: Span = setting(
+        86_400, "How long files stay that a compaction has replaced: whoever opened an older version of a log table can read it for so long. Rounded up to hours."
+    )
+
+
+class BatchSettings(Section):
+    """The batch layer."""
+
+    every: Span = setting(
+        300,
+        "Pause between scheduled builds in the stream's driver (--with-batch); 0: none but those asked for. Each build takes the epochs since the last; answers are the same before and after.",
+    )
+    keep_versions: Count = setting(
+        5,
+        "Batch versions that stay readable: to roll back to, and to compute receipts again. Each costs as much disk as the states, and speed increments since its cut.",
+    )
+    keep_files: Span = setting(3_600, "How long files of a dropped version stay: a reader that resolved its manifest just before may still be at it. Rounded up to hours.")
+    in_driver_rows: Annotated[int, Field(ge=0)] = setting(
+        1_000_000,
+        "Log rows up to which a build works in the driver (and four times as many rows of states); above, on Spark's executors (docs/adr/0007). Starting tasks on executors costs more than the work itself on less.",
+    )
+    partition_rows: Count = setting(250_000, "Rows of a partition when a build works on executors: one Arrow table in a Python worker at a time.")
+    profiles_in_driver_rows: Annotated[int, Field(ge=0)] = setting(
+        4_000_000, "Rows of states up to which serving/profiles is finished in the driver; above, on Spark's executors."
+    )
+    poll: Pause = setting(0.3, "How often the batch layer looks for requests of the API. One look reads the version of one small table.")
+
+
+class ApiSettings(Section):
+    """Answers over HTTP."""
+
+    listen: Address = setting(
+        "127.0.0.1:8081", "Where the API listens, host:port; port 0 takes any free one. Loopback, because it speaks plain HTTP: put a proxy with TLS before it."
+    )
+    poll: Pause = setting(
+        0.02, "How often the store looks for a new epoch. One look costs some 20 µs; this bounds how much it adds to the freshness of answers."
+    )
+
+
+class SparkSettings(Section):
+    """Spark of a job that starts it by itself. Under spark-submit its own options decide master and memory; conf/spark-defaults.conf holds everything else."""
+
+    master: Annotated[str, Field(min_length=1)] = setting("local[2]", "Where Spark runs: local[threads] or the master of a cluster.")
+    memory: Memory = setting(
+        "2g", "Heap of the driver's JVM, such as 512m or 4g; raise it with stream.max_records. 2g holds epochs and builds of the default sizes."
+    )
+    shuffle_partitions: Annotated[int, Field(ge=1)] | None = setting(
+        None, "spark.sql.shuffle.partitions; null: as conf/spark-defaults.conf or --conf say (2). On a cluster one to two for each core."
+    )
+
+
+class Settings(Section):
+    """All of it."""
+
+    root: Annotated[str, Field(min_length=1)] = setting(
+        "data", "Folder that holds the tenants, their tables and keys; on a cluster one that every node sees under this path."
+    )
+    tenant: Tenant = setting("default", "The tenant: a folder under the root, a Kafka topic <tenant>.events, keys of its own. Letters, digits, _ and -.")
+    definitions: Path = setting(DEFAULT_DIRECTORY, "Directory with views.yml: the traits of the tenant. Stream, batch and API need the same one.")
+    kafka: KafkaSettings = KafkaSettings()
+    collector: CollectorSettings = CollectorSettings()
+    stream: StreamSettings = StreamSettings()
+    batch: BatchSettings = BatchSettings()
+    api: ApiSettings = ApiSettings()
+    spark: SparkSettings = SparkSettings()
+
+
+DEFAULTS = Settings()
