@@ -41,9 +41,8 @@ def owner_node(*, type: str, user_id: str | None, anonymous_id: str | None, emai
     """Node of the highest-priority identifier of a message; ``email`` and ``phone`` are those of its traits. None when it has none."""
     values = {"user_id": user_id, "email": email, "phone": phone, "anonymous_id": anonymous_id}
     for namespace in NAMESPACES:
-        if value := values[namespace]:
-            if node := node_of(namespace, value, secret):
-                return node
+        if (value := values[namespace]) and (node := node_of(namespace, value, secret)):
+            return node
     return None
 
 
