@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from itertools import chain, repeat
 from typing import Any
 
 import pyarrow.compute as pc
@@ -15,7 +16,8 @@ from batch.rollback import roll_back
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, MillraceError, NothingToDo
-from millrace.manifest import Manifest
+from millrace.ledger import NOTHING, read_ledger
+from millrace.manifest import Manifest, latest_manifest
 from millrace.runs import RunRecord
 from millrace.tables import OPS_REQUESTS, OPS_RUNS
 
@@ -32,31 +34,48 @@ class BatchRunner:
             tables.create(table)
         self._answered = set(tables.read(OPS_RUNS, columns=["request_id"])["request_id"].to_pylist())
         self._version = -1
+        self._due = time.monotonic() + every
 
     def run(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set."""
         self._spark.sparkContext.setLocalProperty("spark.scheduler.pool", "batch")
-        due = time.monotonic() + self._every
-        while not stop.wait(POLL_S):
-            for request in self._open_requests():
-                self._attempt(request["action"], json.loads(request["arguments"] or "{}"), request_id=request["request_id"])
-                self._answered.add(request["request_id"])
-            if self._every and time.monotonic() >= due:
-                self._attempt("build", {}, request_id=None)
-                due = time.monotonic() + self._every
+        for turn in chain([self._fill_back], repeat(self._turn)):
+            try:
+                turn()
+            except Exception:  # the edge of the thread: without it no request would ever be answered again
+                log.exception("batch layer failed, going on")
+            if stop.wait(POLL_S):
+                return
+
+    def _fill_back(self) -> None:
+        """Builds at once, whatever the schedule, when the definitions are not those of what is published: what is new in them is answered from then on."""
+        manifest, ledger = latest_manifest(self._tables), read_ledger(self._tables)
+        before = {manifest.definitions_hash} if manifest else ledger.definitions_since(NOTHING)
+        if before - {self._definitions.hash}:
+            log.info("definitions have changed: a build fills them back definitions=%s before=%s", self._definitions.hash, ",".join(sorted(before)))
+            self._attempt("build", None, request_id=None)
+
+    def _turn(self) -> None:
+        for request in self._open_requests():
+            self._attempt(request["action"], request["arguments"], request_id=request["request_id"])
+            self._answered.add(request["request_id"])
+        if self._every and time.monotonic() >= self._due:
+            self._attempt("build", None, request_id=None)
+            self._due = time.monotonic() + self._every
 
     def _open_requests(self) -> list[dict[str, Any]]:
         found = self._tables.open(OPS_REQUESTS)
         if found is None or found.version() == self._version:
             return []
+        rows = self._tables.read(OPS_REQUESTS, version=found.version()).sort_by("requested_at")
         self._version = found.version()
-        rows = self._tables.read(OPS_REQUESTS).sort_by("requested_at")
         return [row for row in rows.filter(pc.is_valid(rows["request_id"])).to_pylist() if row["request_id"] not in self._answered]
 
-    def _attempt(self, action: str, arguments: dict[str, Any], *, request_id: str | None) -> None:
+    def _attempt(self, action: str, arguments: str | None, *, request_id: str | None) -> None:
         """One run with its record; whatever goes wrong is in the record, and the thread goes on."""
         try:
             with RunRecord(self._tables, f"batch.{action}", request_id=request_id) as run:
-                manifest = self._act(action, arguments)
+                manifest = self._act(action, json.loads(arguments or "{}"))
                 run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
                 if action != "rollback":
                     run.counts["profiles"] = publish_profiles(self._spark, self._tables)

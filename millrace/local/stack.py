@@ -1,5 +1,7 @@
 """The parts of Millrace on one machine: broker, collector, the one Spark driver, API. Addresses in, parts for the supervisor out; jobs/run_local.py calls it."""
 
+import json
+import math
 import re
 import sys
 import urllib.error
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from millrace.local.broker import cluster_at
 from millrace.local.processes import free_ports, split_address
-from millrace.local.supervisor import Part
+from millrace.local.supervisor import START_S, NotReady, Part
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def choose_addresses(*, collector: str, api: str, kafka: str = "127.0.0.1:0") ->
 
 
 def local_parts(root: Path, tenant: str, *, definitions: Path, batch_every: str, addresses: Addresses) -> list[Part]:
-    """All parts, the broker first; everything else waits for it."""
+    """All parts, the broker first; everything else waits for it. Driver and API may take as long as the data needs: the log is read, a batch version opened or built."""
     where = ["--root", str(root), "--tenant", tenant]
     kafka = ["--kafka", addresses.kafka]
     rules = ["--definitions", str(definitions)]
@@ -38,14 +40,14 @@ def local_parts(root: Path, tenant: str, *, definitions: Path, batch_every: str,
     return [
         _part("broker", ["run_broker", "--root", str(root), *kafka], lambda _: cluster_at(addresses.kafka) is not None),
         _part("collector", ["collect_events", *where, "--listen", addresses.collector, *kafka], _answers(addresses.collector), needs=("broker",)),
-        _part("driver", ["stream_events", *where, *kafka, *rules, "--with-batch", "--batch-every", batch_every], _holds_pid(ready_file), needs=("broker",)),
-        _part("api", ["serve_profiles", *where, *rules, "--listen", addresses.api], _answers(addresses.api), needs=("broker",)),
+        _part("driver", ["stream_events", *where, *kafka, *rules, "--with-batch", "--batch-every", batch_every], _holds_pid(ready_file), needs=("broker",), start_s=math.inf),
+        _part("api", ["serve_profiles", *where, *rules, "--listen", addresses.api], _answers(addresses.api), needs=("broker",), start_s=math.inf),
     ]
 
 
-def _part(name: str, command: list[str], ready: Callable[[int], bool], needs: tuple[str, ...] = ()) -> Part:
+def _part(name: str, command: list[str], ready: Callable[[int], bool], *, needs: tuple[str, ...] = (), start_s: float = START_S) -> Part:
     job, *options = command
-    return Part(name, (sys.executable, "-m", f"jobs.{job}", *options), ready, env={"PYTHONUNBUFFERED": "1"}, needs=needs)
+    return Part(name, (sys.executable, "-m", f"jobs.{job}", *options), ready, env={"PYTHONUNBUFFERED": "1"}, needs=needs, start_s=start_s)
 
 
 def _answers(address: str) -> Callable[[int], bool]:
@@ -53,10 +55,18 @@ def _answers(address: str) -> Callable[[int], bool]:
         try:
             with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:
                 return response.status == 200
-        except urllib.error.HTTPError:  # it listens and says: not yet
-            return False
+        except urllib.error.HTTPError as answer:  # it listens and says: not yet
+            raise NotReady(_reason(answer.read())) from None
 
     return ready
+
+
+def _reason(body: bytes) -> str:
+    """The reason a part gives with its 503; empty when it gives none."""
+    try:
+        return json.loads(body).get("problem") or ""
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _holds_pid(path: Path) -> Callable[[int], bool]:

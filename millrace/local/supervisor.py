@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from millrace.errors import SetupError
+from millrace.errors import MillraceError, SetupError
 from millrace.local.processes import kill_group, last_lines, start_process, stop_process
 
 POLL_S = 0.1
 START_S = 180
+TOLD_EVERY_S = 15
 STOP_S = 30
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30
@@ -25,15 +26,23 @@ KEPT_LOG_BYTES = 50_000_000
 logger = logging.getLogger(__name__)
 
 
+class NotReady(MillraceError):
+    """What a part says about why it cannot work yet."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """A child process. ``ready`` is asked with the child's process id until it says yes; ``needs`` names the parts that must be ready before this one starts."""
+    """A child process. ``ready`` is asked with the child's process id until it says yes; meanwhile it may raise OSError (nobody listens) or NotReady.
+
+    ``needs`` names the parts that must be ready before this one starts. ``start_s`` is the longest a start may take: infinite where it depends on the data.
+    """
 
     name: str
     argv: Sequence[str]
     ready: Callable[[int], bool]
     env: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    start_s: float = START_S
 
 
 @dataclass
@@ -43,7 +52,9 @@ class _Run:
     part: Part
     process: subprocess.Popen[bytes] | None = None
     is_ready: bool = False
+    says: str = ""
     started_at: float = 0
+    told_at: float = 0
     failures: int = 0
     restart_at: float | None = None
 
@@ -55,10 +66,9 @@ class Supervisor:
         self._logs = logs
         self._runs = {part.name: _Run(part) for part in parts}
 
-    def start(self, *, wait_s: float = START_S) -> None:
-        """Starts every part and returns when all are ready; SetupError with the end of its log when one dies first or takes longer than ``wait_s`` seconds."""
+    def start(self) -> None:
+        """Starts every part and returns when all are ready; SetupError with the end of its log when one dies first or takes longer than its ``start_s``."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        until = time.monotonic() + wait_s
         while waiting := [run for run in self._runs.values() if not run.is_ready]:
             for run in waiting:
                 if run.process is None:
@@ -68,8 +78,8 @@ class Supervisor:
                     raise self._not_started(run, f"ended with exit code {run.process.returncode} before it was ready")
                 else:
                     self._look(run)
-            if time.monotonic() > until:
-                raise self._not_started(waiting[0], f"was not ready within {wait_s:g} s")
+                    if not run.is_ready and time.monotonic() > run.started_at + run.part.start_s:
+                        raise self._not_started(run, f"was not ready within {run.part.start_s:g} s")
             time.sleep(POLL_S)
 
     def watch(self) -> None:
@@ -120,16 +130,24 @@ class Supervisor:
             path.replace(path.with_suffix(".log.1"))
         with path.open("ab") as log:
             run.process = start_process(run.part.argv, output=log, env=run.part.env)
-        run.started_at, run.restart_at, run.is_ready = time.monotonic(), None, False
+        run.started_at = run.told_at = time.monotonic()
+        run.restart_at, run.is_ready, run.says = None, False, ""
         logger.info("part=%s event=started pid=%d log=%s", run.part.name, run.process.pid, path)
 
     def _look(self, run: _Run) -> None:
+        """Asks whether a part is ready; while it is not, what it says is told when that changes, and every now and then that it still takes."""
+        says, now = "", time.monotonic()
         try:
             run.is_ready = run.process is not None and run.part.ready(run.process.pid)
+        except NotReady as told:
+            says = str(told)
         except OSError:  # nobody listens yet
-            return
+            pass
         if run.is_ready:
-            logger.info("part=%s event=ready after_s=%.1f", run.part.name, time.monotonic() - run.started_at)
+            logger.info("part=%s event=ready after_s=%.1f", run.part.name, now - run.started_at)
+        elif (says and says != run.says) or now > run.told_at + TOLD_EVERY_S:
+            run.says, run.told_at = says, now
+            logger.info("part=%s event=not_ready_yet for_s=%.0f reason=%s", run.part.name, now - run.started_at, says or f"it starts; see {self._log(run)}")
 
     def _note_death(self, run: _Run, now: float) -> None:
         """What the dead part left in its group (a Spark driver's Java) goes too: two writers of one table must never overlap."""

@@ -38,6 +38,7 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
     @routes.get("/v1/profiles/{key:path}", summary="The profile of the person an identifier belongs to")
     async def profile(key: str, as_of: str | None = None) -> Response:
         """``key`` is ``namespace:value`` (user_id, email, phone, anonymous_id), URL-encoded. ``as_of`` (RFC 3339) moves the windows; default now."""
+        check_serving(store)
         (pinned,) = store.pin([node_of_key(key, secret)])
         now = store.clock()
         at = time_asked(as_of, now)
@@ -48,6 +49,7 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
     @routes.post("/v1/profiles:lookup", summary="Up to 1,000 profiles at one head")
     async def lookup(asked: Lookup, as_of: str | None = None) -> Response:
         """Answers in the order of the keys, each with ``found``."""
+        check_serving(store)
         pinned = store.pin([node_of_key(key, secret) for key in asked.profiles])
         now = store.clock()
         at = time_asked(asked.as_of or as_of, now)
@@ -70,6 +72,12 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
         return Response(again, media_type=JSON)
 
     return routes
+
+
+def check_serving(store: Store) -> None:
+    """ApiError 503 until the store serves something: before that nobody can be called unknown."""
+    if not store.is_serving:
+        raise ApiError(503, "not_ready", f"nothing can be answered yet ({store.status().problem or 'the store is opening its tables'}); /readyz says when")
 
 
 def node_of_key(key: str, secret: bytes) -> str | None:

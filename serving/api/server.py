@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, l
     quiet_pauses()
     store = Store(root, tenant, definitions, secret=keys.token_secret).start()
     try:
-        store.wait_ready(OPEN_S)
+        _wait_for(store)
         server = _AnnouncingServer(
             uvicorn.Config(
                 build_app(store, keys), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
@@ -45,6 +46,13 @@ def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, l
     finally:
         store.close()
     log.info("api closed tenant=%s", tenant)
+
+
+def _wait_for(store: Store) -> None:
+    """Until the store is ready, has something to tell about why not (/readyz shows it), or takes longer than ``OPEN_S``."""
+    until = time.monotonic() + OPEN_S
+    while not store.wait_ready(0.05) and store.status().problem is None and time.monotonic() < until:
+        pass
 
 
 def quiet_pauses() -> None:

@@ -10,6 +10,7 @@ import time
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.ledger import NOTHING
 from millrace.manifest import Manifest, read_manifests
 from millrace.tables import MANIFESTS
 from serving.store.base_folders import BaseFolders
@@ -120,6 +121,10 @@ class Follower:
     def _switch(self, generation: Generation, ledger: LedgerTail) -> None:
         """The moment of a publish for readers. Answers never go back: a version that cannot reach the head served is refused."""
         old, reach = self.serving, generation.reach(ledger)
+        if generation.manifest_id is None and reach.head == NOTHING < ledger.head:
+            generation.close()
+            self._refuse(None, reach.problem or "")  # "nobody has seen him" would be wrong of everybody in the log
+            return
         manifest = next((m for m in self._manifests if m.manifest_id == generation.manifest_id), None)
         if old and reach.head < old.head:
             generation.close()

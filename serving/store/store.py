@@ -63,6 +63,11 @@ class Store:
         """Whether a batch version (or none, before the first publish) and the epochs on top are loaded."""
         return self._follower.ready.wait(timeout_s)
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether anything can be answered; until then nothing follows from a node that is not found."""
+        return self._follower.serving is not None
+
     def profile(self, node: str, as_of: datetime | None = None) -> Profile | None:
         """The person a node belongs to, merged at the head, as of a time (default: now); None when nobody has seen the node."""
         with self._lock:

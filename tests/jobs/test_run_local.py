@@ -1,71 +1,94 @@
-"""All of Millrace on one machine, for real: it becomes ready, heals, stops in order and leaves nothing running."""
+"""All of Millrace on one machine, for real: it becomes ready, survives the death of any part, follows its definitions, and leaves nothing running."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+import yaml
 
-pytestmark = pytest.mark.stack
+from tests.jobs.local_system import PARTS, LocalSystem, Sender, until
 
-
-def run_local(root: Path) -> subprocess.Popen[str]:
-    options = ["--root", str(root), "--tenant", "shop", "--collector", "127.0.0.1:0", "--api", "127.0.0.1:0", "--batch-every", "1h"]
-    return subprocess.Popen([sys.executable, "-m", "jobs.run_local", *options], stdout=subprocess.PIPE, text=True)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+KILLED = [part for part in PARTS if part != "broker"]
+"""The Java of the broker is the broker; the process above it only waits for it."""
+Start = Callable[..., LocalSystem]
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    process = run_local(tmp_path)
-    yield process
-    process.kill()
-    process.wait()
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts systems on one root, one after the other; each is ready when returned. Nothing is built but what a test asks for."""
+    started: list[LocalSystem] = []
+
+    def start(*options: str) -> LocalSystem:
+        started.append(LocalSystem(tmp_path / "root", "--batch-every", "0", *options))
+        started[-1].wait_until_ready()
+        return started[-1]
+
+    yield start
+    for system in started:
+        system.destroy()
 
 
-def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(processes, timeout=60)
-    return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+def orders(system: LocalSystem, sent: dict[str, int]) -> dict[str, int]:
+    return {user: system.trait(user, "orders_count") for user in sent}
 
 
-def status_of(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return response.status
-    except OSError:
-        return 0
+def test_any_part_may_be_killed_at_any_time_and_every_acknowledged_message_counts_once(start: Start) -> None:
+    system = start()
+    assert set(system.ready) == {"ready", "collector", "api", "kafka", "write_key", "read_key", "admin_key"}
+    assert system.is_ready() and set(system.processes()) == set(PARTS)
+    sender = Sender(system.ready["collector"], system.ready["write_key"])
+    sender.start()
+    for part in KILLED:
+        before = sender.acknowledged.total()
+        system.kill(part)
+        until(f"everything is ready after the death of {part}", system.is_ready)
+        until(f"messages are acknowledged after the death of {part}", lambda before=before: sender.acknowledged.total() > before + 50)
+        system.wait_until_read()
+    sent = sender.stop()
+    system.wait_until_read()
+    assert sender.repeated > 0 and system.api.get("/v1/status").json()["log"]["duplicate"] > 0
+    assert orders(system, sent) == sent
+    assert system.build()["status"] == "ok"
+    assert orders(system, sent) == sent
+    assert {system.profile(user)["traits"]["orders_count"]["layer"] for user in sent} == {"batch"}
+    assert system.end() == 0
 
 
-def test_everything_becomes_ready_heals_and_stops(running: subprocess.Popen[str]) -> None:
-    ready = json.loads(running.stdout.readline())
-    assert set(ready) == {"ready", "collector", "api", "kafka", "write_key", "read_key", "admin_key"}
-    assert [status_of(f"{ready[part]}/readyz") for part in ("collector", "api")] == [200, 200]
-
-    everything = psutil.Process(running.pid).children(recursive=True)
-    (api,) = (child for child in everything if "jobs.serve_profiles" in child.cmdline())
-    os.kill(api.pid, signal.SIGKILL)
-    wait_until_gone([api])
-    while status_of(f"{ready['api']}/readyz") != 200:
-        time.sleep(0.1)
-
-    everything += psutil.Process(running.pid).children(recursive=True)
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(120) == 0
-    assert wait_until_gone(everything) == []
+def define(folder: Path, **traits: dict[str, str]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "views.yml").write_text(yaml.safe_dump({"person": {"key": "node", "traits": traits}}), encoding="utf-8")
 
 
-def test_nothing_is_left_when_it_is_killed(running: subprocess.Popen[str]) -> None:
-    assert json.loads(running.stdout.readline())["ready"]
-    everything = psutil.Process(running.pid).children(recursive=True)
-    running.kill()
-    running.wait()
-    assert wait_until_gone(everything) == []
+def test_changed_definitions_are_filled_back_by_the_next_start_and_nothing_is_answered_wrongly_meanwhile(start: Start, tmp_path: Path) -> None:
+    folder, order = tmp_path / "definitions", {"event": "Order Completed"}
+    count, spend, largest = {**order, "op": "count"}, {**order, "op": "sum", "value": "properties.revenue"}, {**order, "op": "max", "value": "properties.revenue"}
+    define(folder, orders_count=count)
+    system = start("--definitions", str(folder))
+    sender = Sender(system.ready["collector"], system.ready["write_key"])
+    sender.start()
+    until("some messages are acknowledged", lambda: sender.acknowledged.total() > 20)
+    sent = sender.stop()
+    system.wait_until_read()
+    assert orders(system, sent) == sent
+    assert system.end(signal.SIGKILL) == -signal.SIGKILL
+
+    define(folder, spend=spend)  # nothing is published and the log knows another trait: ready means that it is filled back
+    system = start("--definitions", str(folder))
+    assert {user: system.trait(user, "spend") for user in sent} == {user: str(number) for user, number in sent.items()}
+    assert "reason=nothing is served yet: epoch 1 was written under other definitions" in system.said()
+    assert system.end() == 0
+
+    define(folder, spend=spend, largest=largest)  # the published version serves on until the one with the new trait is there
+    system = start("--definitions", str(folder))
+    assert {user: system.trait(user, "spend") for user in sent} == {user: str(number) for user, number in sent.items()}
+    until("the new trait is answered", lambda: system.trait("u0", "largest") is not None)
+    assert {user: (system.trait(user, "spend"), system.trait(user, "largest")) for user in sent} == {user: (str(number), "1") for user, number in sent.items()}
+    assert system.profile("u0")["receipt"]["complete"] is True
+    assert system.end() == 0
 
 
 def test_definitions_that_are_missing_are_named_before_anything_starts(tmp_path: Path) -> None:

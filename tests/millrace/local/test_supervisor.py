@@ -1,5 +1,7 @@
 """The supervisor over small real processes: order, restarts, pauses, and that nothing is left behind."""
 
+import logging
+import math
 import os
 import signal
 import subprocess
@@ -7,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +17,7 @@ import pytest
 
 from millrace.errors import SetupError
 from millrace.local import supervisor as module
-from millrace.local.supervisor import Part, Supervisor
+from millrace.local.supervisor import NotReady, Part, Supervisor
 
 WRITES_ITS_NAME = """
 import pathlib, signal, sys, time
@@ -44,7 +47,10 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture
@@ -127,9 +133,27 @@ def test_a_part_that_dies_before_it_is_ready_ends_the_start_with_its_last_words(
 
 
 def test_a_part_that_is_never_ready_ends_the_start(supervise: Callable[..., Supervisor]) -> None:
-    running = supervise(script("api", "import time; time.sleep(600)", lambda pid: False))
+    running = supervise(replace(script("api", "import time; time.sleep(600)", lambda pid: False), start_s=0.3))
     with pytest.raises(SetupError, match=r"the part api was not ready within 0\.3 s"):
-        running.start(wait_s=0.3)
+        running.start()
+
+
+def test_a_part_whose_start_depends_on_the_data_is_waited_for_and_what_it_says_is_told(
+    supervise: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "TOLD_EVERY_S", 0.3)
+    caplog.set_level(logging.INFO)
+    until = time.monotonic() + 0.8
+
+    def ready(pid: int) -> bool:
+        if time.monotonic() < until:
+            raise NotReady("manifest 7 is being opened")
+        return True
+
+    supervise(replace(script("api", "import time; time.sleep(600)", ready), start_s=math.inf)).start()
+    told = [record.getMessage() for record in caplog.records if "not_ready_yet" in record.getMessage()]
+    assert len(told) >= 2
+    assert all(message.endswith("reason=manifest 7 is being opened") for message in told)
 
 
 def test_a_probe_that_finds_nobody_listening_is_asked_again(supervise: Callable[..., Supervisor]) -> None:

@@ -25,11 +25,22 @@ def test_an_answer_has_the_person_his_masked_identifiers_the_traits_and_a_receip
     answer = open_api(start_store()).get("/v1/profiles/email:Ann@X.org").json()
     assert answer["id"].startswith("p_")
     assert [identifier["namespace"] for identifier in answer["identifiers"]] == ["user_id", "email"]
+    assert list(answer["traits"]) == list(TRAITS)
     assert answer["traits"]["spend"] == {"value": "2.5", "layer": "speed", "as_of": "2025-01-10T12:30:00Z"}
     assert answer["traits"]["spend_2d"]["as_of"] == "2025-01-11T00:00:00Z"
     assert {name: value for name, value in answer["receipt"].items() if name not in ("id", "definitions_hash")} == {
         "manifest_id": None, "cut": 0, "head": 1, "as_of": "2025-01-11T00:00:00Z", "staleness_ms": 1_799_000, "complete": True,
     }  # fmt: skip
+
+
+def test_nobody_is_called_unknown_before_anything_can_be_served(tenant: HandMade, start_store: StartStore, open_api: OpenApi) -> None:
+    tenant.write(Order(ANN))
+    tenant.manifest(1, {"a": 1})
+    store = start_store(wait=False)
+    wait_until(lambda: store.status().problem is not None)
+    api = open_api(store)
+    answers = [api.get("/v1/profiles/user_id:ann"), api.post("/v1/profiles:lookup", json={"profiles": ["user_id:ann"]})]
+    assert [(answer.status_code, answer.json()["error"]) for answer in answers] == [(503, "not_ready")] * 2
 
 
 def test_no_answer_shows_an_identifier_in_clear(tenant: HandMade, start_store: StartStore, open_api: OpenApi) -> None:

@@ -252,6 +252,17 @@ def test_epochs_under_other_definitions_stop_the_head_until_a_batch_brings_them_
     assert (store.status().head, store.status().complete, values(store, ANN)) == (2, True, {"spend": "20"})
 
 
+def test_a_log_under_other_definitions_is_not_answered_from_before_the_first_publish(tenant: HandMade, start_store: StartStore) -> None:
+    tenant.write(Order(ANN))
+    store = start_store(definitions_of({"spend": TRAITS["spend"]}), wait=False)
+    wait_until(lambda: store.status().problem is not None)
+    assert (store.status().ready, store.is_serving) == (False, False)
+    assert "nothing is served yet: epoch 1 was written under other definitions than the definitions directory" in (store.status().problem or "")
+    tenant.publish(cut=1)
+    wait_until(lambda: store.status().ready)
+    assert (store.status().manifest_id, store.status().complete, values(store, ANN)["orders"]) == (1, True, 1)
+
+
 def test_a_trait_that_is_added_does_not_hold_up_the_others(tenant: HandMade, start_store: StartStore) -> None:
     more = definitions_of({**TRAITS, "largest": {"op": "max", "event": "Order", "value": "properties.revenue"}})
     tenant.write(Order(ANN))
