@@ -4,7 +4,7 @@ What depends on the definitions only is worked out once; what depends on the tim
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
@@ -56,17 +56,19 @@ class Plan:
         self._all_time = AllTime(list(all_time.values()), layout)
         self._windowed = [_window(trait, layout) for trait in windowed.values()]
         self._windows = [(trait.window_seconds, trait.hop) for trait in windowed.values()]
-        self._names = (*all_time, *windowed)
+        self._names = tuple(view.traits)
+        places = [(*all_time, *windowed).index(name) for name in self._names]
+        self._as_declared: Callable[[list[TraitAnswer]], Iterable[TraitAnswer]] = itemgetter(*places) if len(places) > 1 else tuple
         self._coarsest = max(view.hops)
         self._spans = lru_cache(256)(self._spans_of)
 
     def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
-        """Every trait, those over all time first, merged over all slots given, as of ``at`` (microseconds)."""
+        """Every trait in the order of its declaration, merged over all slots given, as of ``at`` (microseconds)."""
         answers = self._all_time.read(batch, speed, time_text(at))
         hour, rest = divmod(at, _HOUR)
         for window, span in zip(self._windowed, self._spans(hour, rest > 0), strict=True):
             answers.append(_read_window(window, span, batch, speed))
-        return dict(zip(self._names, answers, strict=True))
+        return dict(zip(self._names, self._as_declared(answers), strict=True))
 
     def as_of(self, at: int) -> str:
         """The latest window end a read at ``at`` uses; ``at`` itself when the view has no windows."""

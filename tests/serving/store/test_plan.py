@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -135,3 +136,12 @@ def test_the_folds_of_the_layout_are_those_of_the_algebra(data: st.DataObject) -
         if state.kind in ("count", "sum", "min", "max"):
             numbers = data.draw(st.lists(st.integers(-(10**30), 10**30), min_size=1, max_size=5))
             assert fold(numbers) == merge_all(state.kind, numbers)
+
+
+@pytest.mark.parametrize("names", [["spend_2d", "orders", "orders_3h", "spend"], ["stores_2d"], ["smallest", "basket"], ["basket_2d", "spend_2d", "first_at"]])
+def test_traits_come_in_the_order_of_their_declaration(names: list[str]) -> None:
+    view = definitions_of({name: TRAITS[name] for name in names}).views["person"]
+    answers = Plan(view, Layout(view)).read([], [], micros(NOW))
+    assert list(answers) == names
+    every = Plan(VIEW, Layout(VIEW)).read([], [], micros(NOW))
+    assert [answers[name] for name in names] == [every[name] for name in names]
