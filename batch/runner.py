@@ -19,22 +19,22 @@ from millrace.errors import ConfigurationError, MillraceError, NothingToDo
 from millrace.ledger import NOTHING, read_ledger
 from millrace.manifest import Manifest, latest_manifest
 from millrace.runs import RunRecord
+from millrace.settings import BatchSettings
 from millrace.tables import OPS_REQUESTS, OPS_RUNS
 
 log = logging.getLogger(__name__)
-POLL_S = 0.3
 
 
 class BatchRunner:
-    """Runs until told to stop. ``every`` seconds between scheduled incremental builds; 0 for none. The process holds the batch lease."""
+    """Runs until told to stop. The process holds the batch lease."""
 
-    def __init__(self, spark: SparkSession, tables: TenantTables, definitions: Definitions, every: float) -> None:
-        self._spark, self._tables, self._definitions, self._every = spark, tables, definitions, every
+    def __init__(self, spark: SparkSession, tables: TenantTables, definitions: Definitions, settings: BatchSettings) -> None:
+        self._spark, self._tables, self._definitions, self._settings = spark, tables, definitions, settings
         for table in (OPS_REQUESTS, OPS_RUNS):
             tables.create(table)
         self._answered = set(tables.read(OPS_RUNS, columns=["request_id"])["request_id"].to_pylist())
         self._version = -1
-        self._due = time.monotonic() + every
+        self._due = time.monotonic() + settings.every
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
@@ -44,7 +44,7 @@ class BatchRunner:
                 turn()
             except Exception:  # the edge of the thread: without it no request would ever be answered again
                 log.exception("batch layer failed, going on")
-            if stop.wait(POLL_S):
+            if stop.wait(self._settings.poll):
                 return
 
     def _fill_back(self) -> None:
@@ -59,9 +59,9 @@ class BatchRunner:
         for request in self._open_requests():
             self._attempt(request["action"], request["arguments"], request_id=request["request_id"])
             self._answered.add(request["request_id"])
-        if self._every and time.monotonic() >= self._due:
+        if self._settings.every and time.monotonic() >= self._due:
             self._attempt("build", None, request_id=None)
-            self._due = time.monotonic() + self._every
+            self._due = time.monotonic() + self._settings.every
 
     def _open_requests(self) -> list[dict[str, Any]]:
         found = self._tables.open(OPS_REQUESTS)
@@ -78,7 +78,7 @@ class BatchRunner:
                 manifest = self._act(action, json.loads(arguments or "{}"))
                 run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
                 if action != "rollback":
-                    run.counts["profiles"] = publish_profiles(self._spark, self._tables)
+                    run.counts["profiles"] = publish_profiles(self._spark, self._tables, settings=self._settings)
         except NothingToDo as nothing:
             log.info("nothing to build reason=%s", nothing)
         except MillraceError as error:
@@ -88,7 +88,7 @@ class BatchRunner:
 
     def _act(self, action: str, arguments: dict[str, Any]) -> Manifest:
         if action == "build":
-            return build(self._spark, self._tables, self._definitions, full=bool(arguments.get("full")))
+            return build(self._spark, self._tables, self._definitions, full=bool(arguments.get("full")), settings=self._settings)
         if action == "rollback":
-            return roll_back(self._tables, int(arguments["manifest_id"]))
+            return roll_back(self._tables, int(arguments["manifest_id"]), keep=self._settings.keep_versions)
         raise ConfigurationError(f"found action {action!r}; allowed are build and rollback")

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             for writer in ("speed", "batch") if options.with_batch else ("speed",):
                 leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
             spark = create_session("stream_events", **dict(settings.spark))
-            runner = BatchRunner(spark, tables, definitions, settings.batch.every) if options.with_batch else None
+            runner = BatchRunner(spark, tables, definitions, settings.batch) if options.with_batch else None
             with RunRecord(tables, "stream_events"):
                 run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner.run if runner else None)
     except MillraceError as error:

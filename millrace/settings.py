@@ -151,6 +151,9 @@ class ApiSettings(Section):
     poll: Pause = setting(
         0.02, "How often the store looks for a new epoch. One look costs some 20 µs; this bounds how much it adds to the freshness of answers."
     )
+    open_timeout: Seconds = setting(120, "How long the first batch version may take to open before the process answers without it, with 503 at /readyz.")
+    reopen_after: Pause = setting(30, "When a batch version that could not be opened is tried again.")
+    batch_timeout: Seconds = setting(900, "How long POST /v1/batches waits for the batch layer's answer before 504; the build goes on.")
 
 
 class SparkSettings(Section):

@@ -21,13 +21,13 @@ from millrace.delta import TenantTables
 from millrace.errors import CoverageError, ProofError
 from millrace.finish import micros, time_text
 from millrace.manifest import Manifest, find_manifest, latest_manifest, read_manifests
+from millrace.settings import DEFAULTS
 from millrace.tables import OPS_REQUESTS, OPS_RUNS
 from serving.api.access import Access
 from serving.api.refusals import ApiError, json_answer, not_found
 from serving.store.commits import CommitLog
 from serving.store.store import Store
 
-LIMIT_S = 15 * 60.0
 SERVED_S = 60.0
 POLL_S = 0.1
 _UNPROVEN = {ProofError.exit_code, CoverageError.exit_code, 2}
@@ -46,7 +46,7 @@ class BatchRequests:
     """Asks and waits, for a tenant."""
 
     tables: TenantTables
-    limit_s: float = LIMIT_S
+    limit_s: float = DEFAULTS.api.batch_timeout
 
     async def ask(self, action: Literal["build", "rollback"], arguments: dict[str, Any]) -> dict[str, Any]:
         """The row of ops/runs that answers; ApiError 504 when none comes in time."""

@@ -15,27 +15,28 @@ from millrace.definitions import Definitions
 from millrace.errors import SetupError
 from millrace.keys import load_or_create_keys
 from millrace.local.processes import split_address
+from millrace.settings import ApiSettings
 from serving.api.app import build_app
+from serving.api.batches import BatchRequests
 from serving.store.store import Store
 
 log = logging.getLogger(__name__)
 BACKLOG = 2048
 GRACE_S = 5
-OPEN_S = 120.0
-"""How long the first batch version may take to open before the process answers (with 503 at /readyz) without it."""
 
 
-def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, listen: str, announce: Callable[[str], None]) -> None:
-    """Serves on ``HOST:PORT`` (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
-    listener = _listening(listen)
+def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, settings: ApiSettings, announce: Callable[[str], None]) -> None:
+    """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
+    listener = _listening(settings.listen)
     keys = load_or_create_keys(root, tenant)
     quiet_pauses()
-    store = Store(root, tenant, definitions, secret=keys.token_secret).start()
+    store = Store(root, tenant, definitions, secret=keys.token_secret, settings=settings).start()
     try:
-        _wait_for(store)
+        _wait_for(store, settings.open_timeout)
+        requests = BatchRequests(store.tables, limit_s=settings.batch_timeout)
         server = _AnnouncingServer(
             uvicorn.Config(
-                build_app(store, keys), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+                build_app(store, keys, requests=requests), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_S, backlog=BACKLOG,
             ),
             lambda: announce(_url(listener)),
@@ -48,9 +49,9 @@ def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, l
     log.info("api closed tenant=%s", tenant)
 
 
-def _wait_for(store: Store) -> None:
-    """Until the store is ready, has something to tell about why not (/readyz shows it), or takes longer than ``OPEN_S``."""
-    until = time.monotonic() + OPEN_S
+def _wait_for(store: Store, limit_s: float) -> None:
+    """Until the store is ready, has something to tell about why not (/readyz shows it), or takes longer than the limit."""
+    until = time.monotonic() + limit_s
     while not store.wait_ready(0.05) and store.status().problem is None and time.monotonic() < until:
         pass
 

@@ -20,10 +20,7 @@ from serving.store.ledger_tail import LedgerTail
 from serving.store.opening import TABLE_ERRORS, Opening, catch_up, one_line
 
 log = logging.getLogger(__name__)
-POLL_S = 0.02
-"""Between two looks at the log; one look costs some 20 µs."""
 RETRY_S = 1.0
-REOPEN_S = 30.0
 MANIFEST = "manifest"
 """The one problem that takes nothing from answers: a newer batch version is refused, the older one is as exact."""
 
@@ -31,14 +28,14 @@ MANIFEST = "manifest"
 class Follower:
     """``serving`` and ``problems`` are read under ``lock``."""
 
-    def __init__(self, tables: TenantTables, definitions: Definitions, *, poll_s: float = POLL_S) -> None:
+    def __init__(self, tables: TenantTables, definitions: Definitions, *, poll_s: float, reopen_s: float) -> None:
         self.lock = threading.Lock()
         self.serving: Generation | None = None
         self.ledger: LedgerTail | None = None
         self.problems: dict[str, str] = {}
         self.ready = threading.Event()
         self.looked_at = 0.0
-        self._tables, self._definitions, self._poll_s = tables, definitions, poll_s
+        self._tables, self._definitions, self._poll_s, self._reopen_s = tables, definitions, poll_s, reopen_s
         self._folders = BaseFolders(tables)
         self._manifest_log = CommitLog(tables, MANIFESTS)
         self._manifests: list[Manifest] = []
@@ -150,7 +147,7 @@ class Follower:
         log.info("serving manifest=%s cut=%d head=%d", generation.manifest_id, generation.cut, generation.head)
 
     def _refuse(self, manifest: Manifest | None, problem: str) -> None:
-        self._retry_at[manifest and manifest.manifest_id] = time.monotonic() + REOPEN_S
+        self._retry_at[manifest and manifest.manifest_id] = time.monotonic() + self._reopen_s
         what = f"manifest {manifest.manifest_id} is not served" if manifest else "nothing is served yet"
         self._tell(MANIFEST, f"{what}: {problem}")
 

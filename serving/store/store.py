@@ -13,8 +13,9 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.finish import micros
 from millrace.ledger import NOTHING
+from millrace.settings import DEFAULTS, ApiSettings
 from serving.store.answers import Pinned, Profile, answer
-from serving.store.following import POLL_S, Follower
+from serving.store.following import Follower
 from serving.store.receipts import Sealer
 
 ALIVE_S = 30.0
@@ -44,11 +45,11 @@ class Store:
     """Start it, ask it, close it. ``secret`` is the tenant's token secret; ``clock`` gives microseconds since 1970."""
 
     def __init__(
-        self, root: str | Path, tenant: str, definitions: Definitions, *, secret: bytes, clock: Callable[[], int] = now_micros, poll_s: float = POLL_S
+        self, root: str | Path, tenant: str, definitions: Definitions, *, secret: bytes, clock: Callable[[], int] = now_micros, settings: ApiSettings = DEFAULTS.api
     ) -> None:
         self.tables = TenantTables(root, tenant)
         self.definitions, self.clock, self.sealer = definitions, clock, Sealer(secret)
-        self._follower = Follower(self.tables, definitions, poll_s=poll_s)
+        self._follower = Follower(self.tables, definitions, poll_s=settings.poll, reopen_s=settings.reopen_after)
         self._lock = self._follower.lock
 
     def start(self) -> "Store":

@@ -18,6 +18,7 @@ from millrace.delta import TenantTables
 from millrace.keys import load_or_create_keys
 from millrace.ledger import Ledger, read_ledger
 from millrace.manifest import Manifest, latest_manifest
+from millrace.settings import ApiSettings
 from millrace.tables import BATCH_EDGES, BATCH_NODES, EVENTS, REJECTED, batch_view
 from millrace.topics import ensure_topic
 from serving.store.store import Store
@@ -51,7 +52,7 @@ class StackTenant:
         self.sent: list[Record] = []
         self.partitions = 2
         self.steps: list[str] = []
-        self.store = Store(root, name, self.definitions, secret=self.secret, poll_s=0.005).start()
+        self.store = Store(root, name, self.definitions, secret=self.secret, settings=ApiSettings(poll=0.005)).start()
 
     def close(self) -> None:
         self.store.close()

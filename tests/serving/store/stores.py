@@ -10,6 +10,7 @@ import pytest
 from millrace.definitions import Definitions
 from millrace.finish import micros
 from millrace.manifest import Manifest
+from millrace.settings import ApiSettings
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from serving.store.store import Store
@@ -39,7 +40,7 @@ def start_store(tmp_path: Path, builds_in_process: None) -> Iterator[StartStore]
     started: list[Store] = []
 
     def start(definitions: Definitions = DEFINITIONS, *, wait: bool = True) -> Store:
-        store = Store(tmp_path, "t", definitions, secret=SECRET, clock=lambda: NOW, poll_s=0.005).start()
+        store = Store(tmp_path, "t", definitions, secret=SECRET, clock=lambda: NOW, settings=ApiSettings(poll=0.005)).start()
         started.append(store)
         if wait and not store.wait_ready(PATIENCE_S):
             raise AssertionError(store.status())
