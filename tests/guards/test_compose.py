@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from millrace.config import load_configuration
+
 TREE = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((TREE / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -97,6 +99,17 @@ def test_command_runs_a_job_that_exists_with_options_it_has(name: str) -> None:
 def test_folders_a_command_reads_are_in_the_image(name: str) -> None:
     paths = re.findall(r"(?<=\s)(?:conf|jobs)/[\w./-]+", text_of(SERVICES[name].get("command")))
     assert all((TREE / path).exists() for path in paths)
+
+
+def test_the_parts_listen_and_write_where_the_configuration_of_the_cluster_says() -> None:
+    settings = load_configuration(file=TREE / "conf" / "cluster.yml", environ={}).settings
+    jobs = {name for name in SERVICES if JOB.search(text_of(SERVICES[name].get("command")))}
+    assert all("--config conf/cluster.yml" in text_of(SERVICES[name]["command"]) for name in jobs)
+    assert all(f"data:{settings.root}" in SERVICES[name]["volumes"] for name in jobs | {"spark-worker"})
+    for name, listen in (("collector", settings.collector.listen), ("api", settings.api.listen)):
+        (port,) = SERVICES[name]["ports"]
+        assert listen == f"0.0.0.0:{port.split(':')[2]}"
+    assert settings.kafka.bootstrap in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
 
 
 def test_the_broker_has_the_settings_of_the_local_one() -> None:
