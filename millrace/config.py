@@ -108,7 +108,7 @@ def _misplaced(key: str, given: Given) -> str | None:
     if key not in FIELDS:
         return f"{given.source}: unknown setting {key}{did_you_mean(key, (*FIELDS, *SECTIONS))}; {ADVICE}"
     if isinstance(given.value, bool | list | dict):
-        return f"{given.source}: {key}: found {given.value!r}; a single number or text is needed. {FIELDS[key].description}"
+        return f"{given.source}: {key}: found {given.value!r}; a single number or text is needed; {_meaning(key)}"
     return None
 
 
@@ -130,6 +130,11 @@ def _of_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
             yield keys.get(name, name), Given(_plain(value), name)
 
 
+def _meaning(key: str) -> str:
+    """What a setting is for, in one sentence."""
+    return (FIELDS[key].description or "").split(". ")[0].rstrip(".")
+
+
 def _plain(text: str) -> str | None:
     return None if text == "null" else text
 
@@ -140,7 +145,7 @@ def _sentence(problem: Any, given: Mapping[str, Given]) -> str:
     if key not in given:  # a rule over several settings of a section
         sources = sorted({each.source for name, each in given.items() if name.startswith(f"{key}.")})
         return f"{', '.join(sources)}: {key}: {message}; {ADVICE}"
-    return f"{given[key].source}: {key}: found {given[key].value!r}; {message[:1].lower()}{message[1:]}. {FIELDS[key].description}"
+    return f"{given[key].source}: {key}: found {given[key].value!r}; {message[:1].lower()}{message[1:]}; {_meaning(key)}"
 
 
 def add_options(parser: argparse.ArgumentParser, **flags: str) -> None:
@@ -149,13 +154,14 @@ def add_options(parser: argparse.ArgumentParser, **flags: str) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of conf/reference.yml, such as stream.max_records=50000")
     shown = _shown(DEFAULTS)
     for flag, key in flags.items():
-        meaning = (FIELDS[key].description or "").split(". ")[0].rstrip(".").replace("%", "%%")
-        parser.add_argument(f"--{flag.replace('_', '-')}", dest=key, metavar=flag.rpartition("_")[2].upper(), help=f"{meaning} (default: {shown[key]})")
+        metavar = "HOST:PORT" if key.endswith((".listen", ".bootstrap")) else flag.rpartition("_")[2].upper()
+        parser.add_argument(f"--{flag.replace('_', '-')}", dest=key, metavar=metavar, help=f"{_meaning(key)} (default: {shown[key]})".replace("%", "%%"))
+    parser.set_defaults(flags={key: f"--{flag.replace('_', '-')}" for flag, key in flags.items()})
 
 
 def configuration_of(options: argparse.Namespace, *, file: Path | None = None) -> Configuration:
     """What the parsed options, the environment and the file say together. ``file`` is read when neither names one."""
-    given = {key: Given(_plain(value), "command line") for key, value in vars(options).items() if key in FIELDS and value is not None}
+    given = {key: Given(_plain(value), options.flags[key]) for key, value in vars(options).items() if key in FIELDS and value is not None}
     for text in options.set:
         key, equals, value = text.partition("=")
         if not equals:

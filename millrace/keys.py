@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from millrace.errors import ConfigurationError
+from millrace.lease import make_folder
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ def read_keys(root: str | Path, tenant: str) -> TenantKeys:
         return TenantKeys(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigurationError(f"no keys at {path}; start `python -m jobs.run_local --root {root} --tenant {tenant}` once, it makes them") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}); give this user the right to read it") from None
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
             f"{path} does not hold the four keys of a tenant ({error}); restore it from a backup: a new token key would orphan all profiles"
@@ -44,7 +47,7 @@ def load_or_create_keys(root: str | Path, tenant: str) -> TenantKeys:
     """Keys of the tenant, made by the first caller; concurrent first callers agree, because the file appears by one atomic link."""
     path = keys_path(root, tenant)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         keys = TenantKeys(*(f"{kind}_{secrets.token_urlsafe(18)}" for kind in ("wk", "rk", "ak")), token_key=secrets.token_hex(32))
         draft = path.with_name(f".keys.{os.getpid()}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

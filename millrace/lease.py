@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from millrace.errors import LeaseHeld
+from millrace.errors import LeaseHeld, SetupError
 
 
 @contextmanager
 def writer_lease(root: str | Path, tenant: str, writer: str) -> Iterator[None]:
     """Holds the lease of ``writer`` (``speed``, ``batch``); LeaseHeld names the process that has it. The kernel frees it when the process dies."""
     path = Path(root) / tenant / "locks" / f"{writer}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with open(path, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,3 +27,11 @@ def writer_lease(root: str | Path, tenant: str, writer: str) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, with those above it; SetupError when this user cannot have it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"the folder {folder} cannot be made ({os.strerror(error.errno or 0)}); name one this user may write with --root") from None

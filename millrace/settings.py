@@ -4,6 +4,8 @@ The one place that knows defaults: conf/reference.yml is written from here (``py
 Jobs hand the parts down; nothing below a job looks for a setting by itself.
 """
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +29,15 @@ def _addresses(text: str) -> str:
     return ",".join(_address(part.strip()) for part in text.split(","))
 
 
+def _written_as(pattern: str, advice: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(advice)
+        return text
+
+    return check
+
+
 Span = Annotated[float, BeforeValidator(lambda value: seconds_of(str(value))), PlainSerializer(span_text)]
 """A length of time, in seconds; people write 5m."""
 Pause = Annotated[Span, Field(ge=0.001)]
@@ -34,8 +45,8 @@ Seconds = Annotated[Span, Field(ge=1)]
 Address = Annotated[str, AfterValidator(_address)]
 Addresses = Annotated[str, AfterValidator(_addresses)]
 Count = Annotated[int, Field(ge=1)]
-Memory = Annotated[str, Field(pattern=r"^[1-9]\d*[mg]$")]
-Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+Memory = Annotated[str, AfterValidator(_written_as(r"[1-9]\d*[mg]", "write a number with m or g, such as 512m or 2g"))]
+Tenant = Annotated[str, AfterValidator(_written_as(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "write up to 100 letters, digits, _ and -, a letter or digit first"))]
 
 
 class Section(BaseModel):
@@ -174,7 +185,7 @@ class Settings(Section):
     root: Annotated[str, Field(min_length=1)] = setting(
         "data", "Folder that holds the tenants, their tables and keys; on a cluster one that every node sees under this path."
     )
-    tenant: Tenant = setting("default", "The tenant: a folder under the root, a Kafka topic <tenant>.events, keys of its own. Letters, digits, _ and -.")
+    tenant: Tenant = setting("default", "The tenant: a folder under the root, a Kafka topic <tenant>.events, keys of its own. Letters, digits, _ and -, because it names a folder and a topic.")
     definitions: Path = setting(DEFAULT_DIRECTORY, "Directory with views.yml: the traits of the tenant. Stream, batch and API need the same one.")
     kafka: KafkaSettings = KafkaSettings()
     collector: CollectorSettings = CollectorSettings()

@@ -18,9 +18,18 @@ DESCRIPTION = (
 )
 
 
+_REASONS = {
+    "extra_forbidden": "there is no such field; leave it out or correct its name",
+    "json_invalid": "the body is not JSON from this character on",
+    "model_attributes_type": "found no JSON object; send one, with the header Content-Type: application/json",
+    "dict_type": "found no JSON object; send one, with the header Content-Type: application/json",
+}
+"""Sentences for people instead of those of the validation library."""
+
+
 def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None = None) -> FastAPI:
     """The application over a store that somebody else starts and closes."""
-    app = FastAPI(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
     access, figures = Access(keys), Figures(store)
     app.include_router(profile_routes(store, keys.token_secret, access))
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
@@ -41,7 +50,9 @@ async def _http_error(_: Request, error: Exception) -> Response:
     """Whatever Starlette refuses by itself: an unknown path looks like an unknown profile."""
     if not isinstance(error, HTTPException) or error.status_code == 404:
         return not_found()
-    return refused(ApiError(error.status_code, "refused", f"{error.detail}; /docs shows what may be asked"))
+    allowed = (error.headers or {}).get("Allow")
+    found = f"found another method, allowed {allowed}" if allowed else error.detail
+    return refused(ApiError(error.status_code, "refused", f"{found}; /docs shows what may be asked"))
 
 
 async def _broken(_: Request, error: Exception) -> Response:
@@ -51,5 +62,5 @@ async def _broken(_: Request, error: Exception) -> Response:
 async def _wrong_shape(_: Request, error: Exception) -> Response:
     """Places and reasons, never the values given."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    places = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in found)
+    places = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {_REASONS.get(problem['type'], problem['msg'])}" for problem in found)
     return refused(ApiError(400, "wrong_shape", f"{places}; /docs shows the shape"))

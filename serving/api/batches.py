@@ -106,7 +106,7 @@ async def _answered(store: Store, run: dict[str, Any]) -> Response:
     else:
         manifest = await run_in_threadpool(latest_manifest, store.tables)
     if manifest is None:
-        return json_answer({"status": run["status"]})
+        return json_answer({"status": run["status"], "message": run["error"]})
     return json_answer({"status": run["status"], **manifest_json(manifest), "is_served": await _served(store, manifest)})
 
 

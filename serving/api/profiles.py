@@ -3,8 +3,8 @@
 import asyncio
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from millrace.finish import micros
@@ -26,13 +26,15 @@ _missing = Missing()
 class Lookup(BaseModel):
     """Keys as ``namespace:value``, answered in their order at one head and one time."""
 
+    model_config = ConfigDict(extra="forbid")
+
     profiles: list[str] = Field(max_length=MOST_KEYS, examples=[["user_id:1", "email:a@example.org"]])
     as_of: str | None = Field(None, examples=["2017-12-31T23:59:59Z"])
 
 
 def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
     """Routes for holders of the read key."""
-    routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads)])
+    routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads), Depends(only_as_of)])
     one_replay = asyncio.Semaphore(1)
 
     @routes.get("/v1/profiles/{key:path}", summary="The profile of the person an identifier belongs to")
@@ -72,6 +74,12 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
         return Response(again, media_type=JSON)
 
     return routes
+
+
+def only_as_of(request: Request) -> None:
+    """ApiError 400 for any query parameter but ``as_of``: a misspelt one would silently be answered as of now."""
+    if request.query_params.keys() - {"as_of"}:
+        raise ApiError(400, "unknown_parameter", "found a query parameter that is not known, allowed is as_of; correct its name or leave it out")
 
 
 def check_serving(store: Store) -> None:

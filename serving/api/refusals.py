@@ -16,7 +16,7 @@ class ApiError(MillraceError):
         super().__init__(message)
 
 
-NOT_FOUND = encode_json({"error": "not_found", "message": "there is nothing here that this key may see; check the path, the identifier and the key"})
+NOT_FOUND = encode_json({"error": "not_found", "message": "there is nothing here that this key may see; check the path, the key, and the identifier: namespace:value with user_id, email, phone or anonymous_id, as in user_id:1"})
 """The one 404: nobody learns from it whether something exists."""
 
 

@@ -12,22 +12,20 @@ from pathlib import Path
 import uvicorn
 
 from millrace.definitions import Definitions
-from millrace.errors import SetupError
 from millrace.keys import load_or_create_keys
-from millrace.local.processes import split_address
 from millrace.settings import ApiSettings
 from serving.api.app import build_app
 from serving.api.batches import BatchRequests
+from serving.listening import BACKLOG, open_listener, url_of
 from serving.store.store import Store
 
 log = logging.getLogger(__name__)
-BACKLOG = 2048
 GRACE_S = 5
 
 
 def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, settings: ApiSettings, announce: Callable[[str], None]) -> None:
     """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
-    listener = _listening(settings.listen)
+    listener = open_listener(settings.listen)
     keys = load_or_create_keys(root, tenant)
     quiet_pauses()
     store = Store(root, tenant, definitions, secret=keys.token_secret, settings=settings).start()
@@ -39,7 +37,7 @@ def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, s
                 build_app(store, keys, requests=requests), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_S, backlog=BACKLOG,
             ),
-            lambda: announce(_url(listener)),
+            lambda: announce(url_of(listener)),
         )  # fmt: skip
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn drains at these and then raises them again for whoever listened before
             signal.signal(number, lambda *_: None)
@@ -75,17 +73,3 @@ class _AnnouncingServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._announce()
-
-
-def _listening(listen: str) -> socket.socket:
-    host, port = split_address(listen)
-    host = host.strip("[]")
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
-    except OSError as error:
-        raise SetupError(f"cannot listen on {listen} ({error.strerror}); stop what holds the port, or choose another with --listen") from None
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"

@@ -6,28 +6,23 @@ At the signal it stops accepting connections, answers the requests it has, flush
 import logging
 import math
 import signal
-import socket
 from collections.abc import Callable
 
 import uvicorn
 
-from millrace.errors import SetupError
 from millrace.keys import TenantKeys
-from millrace.local.processes import split_address
 from millrace.settings import CollectorSettings
 from serving.collector.app import build_app
 from serving.collector.kafka_publisher import KafkaPublisher
+from serving.listening import BACKLOG, open_listener, url_of
 
 logger = logging.getLogger(__name__)
-
-BACKLOG = 2048
 
 
 def serve_collector(settings: CollectorSettings, keys: TenantKeys, publisher: KafkaPublisher, *, announce: Callable[[str], None]) -> None:
     """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
-    listener = _listening(settings.listen)
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    listener = open_listener(settings.listen)
+    url = url_of(listener)
     config = uvicorn.Config(
         build_app(publisher, keys, settings=settings, on_start=lambda: announce(url)),
         loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False, proxy_headers=False,
@@ -40,11 +35,3 @@ def serve_collector(settings: CollectorSettings, keys: TenantKeys, publisher: Ka
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listener])
     logger.info("collector_drained url=%s", url)
-
-
-def _listening(listen: str) -> socket.socket:
-    host, port = split_address(listen)
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
-    except OSError as error:
-        raise SetupError(f"cannot listen on {listen} ({error.strerror}); stop what holds the port, or choose another with --listen") from None

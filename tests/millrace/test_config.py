@@ -46,7 +46,7 @@ def test_options_are_stronger_than_the_environment_and_the_environment_than_the_
         "root": str(path),
         "collector.retry_after": str(path),
         "collector.queue_events": "MILLRACE_COLLECTOR_QUEUE_EVENTS",
-        "collector.listen": "command line",
+        "collector.listen": "--listen",
     }
 
 
@@ -80,9 +80,9 @@ def test_lengths_of_time_are_read_with_their_unit(text: object, seconds: float) 
         ("batch.every", None, "such as 20ms, 90s, 5m"),
         ("collector.listen", 8080, "write host:port"),
         ("kafka.bootstrap", "a:1,b", "write host:port"),
-        ("tenant", "../other", "pattern"),
+        ("tenant", "../other", "write up to 100 letters"),
         ("root", "", "at least 1 character"),
-        ("spark.memory", "2 GB", "pattern"),
+        ("spark.memory", "2 GB", "such as 512m or 2g"),
         ("collector.max_event_bytes", 2_000_000, "less than or equal to 1000000"),
         ("kafka.bootstrap", ["a:1"], "a single number or text"),
     ],

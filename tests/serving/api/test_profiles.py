@@ -156,3 +156,24 @@ def test_the_same_question_has_the_same_bytes(tenant: HandMade, start_store: Sta
     api = open_api(start_store())
     one, other = (api.get("/v1/profiles/user_id:ann").content for _ in range(2))
     assert one == other and list(json.loads(one)) == ["id", "identifiers", "traits", "receipt"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/profiles/user_id:ann?asof=2025-01-01"), ("POST", "/v1/profiles:lookup?at=1")])
+def test_a_parameter_nobody_knows_is_refused_instead_of_answered_as_of_now(
+    tenant: HandMade, start_store: StartStore, open_api: OpenApi, method: str, path: str
+) -> None:
+    tenant.write(Order(ANN))
+    answer = open_api(start_store()).request(method, path, json={"profiles": ["user_id:ann"]} if method == "POST" else None)
+    assert (answer.status_code, answer.json()["error"]) == (400, "unknown_parameter")
+
+
+def test_a_body_that_is_not_sent_as_json_is_told_to_be(start_store: StartStore, open_api: OpenApi) -> None:
+    answer = open_api(start_store()).post("/v1/profiles:lookup", content=b'{"profiles": []}', headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status_code == 400
+    assert "Content-Type: application/json" in answer.json()["message"]
+
+
+def test_another_method_is_told_the_right_one_and_a_path_without_a_key_is_not_redirected(start_store: StartStore, open_api: OpenApi) -> None:
+    api = open_api(start_store())
+    assert "allowed GET" in api.delete("/v1/profiles/user_id:ann").json()["message"]
+    assert api.get("/v1/profiles", follow_redirects=False).status_code == 404
