@@ -16,6 +16,8 @@ from millrace.algebra import KINDS, VALUE_TYPES
 HOUR, DAY, ALL_TIME = 3_600, 86_400, 0
 Op = Literal["count", "sum", "min", "max", "avg", "first", "last", "approx_distinct"]
 MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
+PROFILE_COLUMNS = ("person_id", "identifier_count", "hints", "as_of", "manifest_id", "cut", "definitions_hash")
+"""Columns of serving/profiles besides the traits."""
 PLAIN_TYPES = {"event_time": "time", "received_at": "time", "name": "string", "type": "string", "source": "string"}
 """Values that every event has, by their type; the others are paths into the message."""
 VALUE_PATH = re.compile(rf"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+$|^({'|'.join(PLAIN_TYPES)})$")
@@ -41,7 +43,12 @@ class State:
 
 
 def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    sound = isinstance(value, tuple) or (isinstance(value, list) and value and all(isinstance(event, str) for event in value))
+    if not sound:
+        raise ValueError("event is a name or a list of names; drop it to take every event")
+    return value
 
 
 class Trait(BaseModel):
@@ -139,6 +146,9 @@ class View(BaseModel):
         wrong = [name for name in self.traits if not NAME.match(name)]
         if wrong:
             raise ValueError(f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter")
+        taken = [name for name in self.traits if name in PROFILE_COLUMNS]
+        if taken:
+            raise ValueError(f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names")
         return self
 
     @property

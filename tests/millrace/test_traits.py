@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from millrace.finish import finish
 from millrace.fold import fold_events
-from millrace.traits import Trait, View
+from millrace.tables import profiles_table
+from millrace.traits import PROFILE_COLUMNS, Trait, View
 from tests.laws.histories import SECRET, START
 from tests.laws.oracle import Record, read_log
 from tests.laws.product import events_table, python_rows
@@ -66,11 +67,21 @@ def test_whatever_the_definitions_accept_can_be_folded_and_finished(op):
         ({"op": "count", "window": "0d"}, "window '0d' is not a length"),
         ({"op": "count", "window": "732d"}, "is too long"),
         ({"op": "count", "event": " "}, "event must not be empty"),
+        ({"op": "count", "event": []}, "event is a name or a list of names"),
+        ({"op": "count", "event": 5}, "event is a name or a list of names"),
+        ({"op": "count", "event": ["A", 5]}, "event is a name or a list of names"),
     ],
 )
 def test_a_wrong_trait_is_refused_with_what_to_do(trait, sentence):
     with pytest.raises(ValidationError, match=sentence):
         Trait.model_validate(trait)
+
+
+def test_a_trait_may_not_take_the_name_of_a_column_every_profile_has():
+    with pytest.raises(ValidationError, match=r"trait names .'cut'. are columns that every profile has"):
+        view(orders={"op": "count"}, cut={"op": "count"})
+    columns = profiles_table(view(orders={"op": "count"})).schema.names
+    assert tuple(name for name in columns if name != "orders") == PROFILE_COLUMNS
 
 
 def test_traits_that_differ_in_their_window_share_a_state():
