@@ -15,7 +15,7 @@ def edges_of(events: pa.Table) -> pa.Table:
     """
     if not len(events):
         return EDGES.empty_table()
-    ordered = events.sort_by([("epoch", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
+    ordered = events.select(["identifiers", "event_time", *POSITION.names]).sort_by([(name, "ascending") for name in POSITION.names]).combine_chunks()
     lists = ordered["identifiers"].combine_chunks()
     offsets = lists.offsets.to_numpy()
     sizes = np.diff(offsets)

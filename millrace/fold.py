@@ -5,7 +5,7 @@ algebra's business. Late and out-of-order events go to the tile of their event t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +35,8 @@ def fold_events(events: pa.Table, states: Hops) -> pa.Table:
     schema = pa.schema([("key", pa.string()), ("hop", pa.int32()), ("hop_start", TIME), *((state.name, state_type(state)) for state in states)])
     if not len(events):
         return schema.empty_table()
-    ordered = events.sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
+    needed = ["node", "event_time", "partition", "offset", "type", "name", *{value_column(state.value, state.value_type) for state in states if state.value}]
+    ordered = events.select(list(dict.fromkeys(needed))).sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
     matched = {(state.events, state.type): _matches(ordered, state) for state in states}
     nodes = ordered["node"].combine_chunks().dictionary_encode()
     codes = nodes.indices.to_numpy().astype(np.int64)
@@ -114,6 +115,8 @@ def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, ro
         fields = [events[name].combine_chunks().take(chosen) for name in ("event_time", "partition", "offset")] + [values.take(chosen)]
         kind = state_type(state)
         found = pa.StructArray.from_arrays([field.cast(part.type) for field, part in zip(fields, kind, strict=True)], fields=list(kind))
+    elif state.value_type == "number" and (words := _words(values.take(pa.array(rows)))) is not None:
+        found = _decimals_of_words((np.minimum if state.kind == "min" else np.maximum).reduceat(words, starts))
     else:
         ranks = pc.rank(values.take(pa.array(rows)), tiebreaker="dense").to_numpy()
         by_value = np.lexsort((ranks, group))
@@ -125,14 +128,27 @@ def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, ro
 
 def sums(values: pa.Array, starts: np.ndarray) -> pa.Array:
     """Exact sums of decimals per group: in 64 bits where they provably fit, otherwise in Python integers."""
-    words = np.frombuffer(values.cast(NUMBER_TYPE).buffers()[1], dtype=np.int64).reshape(-1, 2)[values.offset : values.offset + len(values)]
-    low, high = words[:, 0], words[:, 1]
-    if np.array_equal(high, low >> 63) and max(int(low.max()), -int(low.min())) * len(low) < 1 << 62:
-        totals = np.add.reduceat(low, starts)
-        pairs = np.column_stack([totals, totals >> 63])
-        return pa.Array.from_buffers(NUMBER_TYPE, len(totals), [None, pa.py_buffer(np.ascontiguousarray(pairs))])
-    exact = np.array([int(h) * (1 << 64) + (int(w) & (1 << 64) - 1) for w, h in zip(low, high, strict=True)], dtype=object)
+    low = _words(values)
+    if low is not None and max(int(low.max()), -int(low.min())) * len(low) < 1 << 62:
+        return _decimals_of_words(np.add.reduceat(low, starts))
+    exact = np.array([int(h) * (1 << 64) + (int(w) & (1 << 64) - 1) for w, h in _halves(values)], dtype=object)
     return decimals(np.add.reduceat(exact, starts))
+
+
+def _halves(values: pa.Array) -> np.ndarray:
+    """Low and high 64 bits of decimals."""
+    return np.frombuffer(values.cast(NUMBER_TYPE).buffers()[1], dtype=np.int64).reshape(-1, 2)[values.offset : values.offset + len(values)]
+
+
+def _words(values: pa.Array) -> np.ndarray | None:
+    """Decimals as 64-bit integers; None when one does not fit."""
+    low, high = _halves(values).T
+    return low if np.array_equal(high, low >> 63) else None
+
+
+def _decimals_of_words(scaled: np.ndarray) -> pa.Array:
+    pairs = np.column_stack([scaled, scaled >> 63])
+    return pa.Array.from_buffers(NUMBER_TYPE, len(scaled), [None, pa.py_buffer(np.ascontiguousarray(pairs))])
 
 
 def decimals(scaled: np.ndarray) -> pa.Array:
@@ -143,10 +159,23 @@ def decimals(scaled: np.ndarray) -> pa.Array:
 
 def _sketches(values: pa.Array, group: np.ndarray, starts: np.ndarray) -> pa.Array:
     texts = values.to_pylist()
+    alone: dict[str, bytes] = {}
+    """Sketches of one value: most groups of an epoch hold no more."""
     found = []
-    for start, end in zip(starts, np.r_[starts[1:], len(group)], strict=True):
-        sketch = hll_sketch(LG_K, tgt_hll_type.HLL_8)
-        for text in set(texts[start:end]):
-            sketch.update(text)
-        found.append(sketch.serialize_compact())
+    for start, end in zip(starts.tolist(), np.r_[starts[1:], len(group)].tolist(), strict=True):
+        distinct = set(texts[start:end])
+        if len(distinct) > 1:
+            found.append(_sketch(distinct))
+            continue
+        (text,) = distinct
+        if text not in alone:
+            alone[text] = _sketch(distinct)
+        found.append(alone[text])
     return pa.array(found, pa.binary())
+
+
+def _sketch(texts: Iterable[str]) -> bytes:
+    sketch = hll_sketch(LG_K, tgt_hll_type.HLL_8)
+    for text in texts:
+        sketch.update(text)
+    return sketch.serialize_compact()

@@ -17,7 +17,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from millrace.columns.events import standardize_records
 from millrace.columns.fold import value_columns, value_paths
@@ -27,28 +26,15 @@ from millrace.edges import edges_of
 from millrace.errors import CoverageError
 from millrace.faults import crash_point
 from millrace.fold import fold_events
+from millrace.identifiers import gather_identifiers, is_flat
 from millrace.ledger import DEFAULT_SHARD, Ledger
 from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.topics import events_topic
 from speed.recovery import Generation
 from speed.seen import SeenIndex
 
 log = logging.getLogger(__name__)
-_RECORD = (
-    "topic",
-    "partition",
-    "offset",
-    "received_at",
-    "source",
-    "message_id",
-    "type",
-    "name",
-    "identifiers",
-    "payload",
-    "node",
-    "event_time",
-    "dedup_key",
-    "reason",
-)
+_RECORD = ("partition", "offset", "received_at", "source", "message_id", "type", "name", "raw", "event_time", "dedup_key", "reason")
 
 
 @dataclass
@@ -75,8 +61,9 @@ class EpochWriter:
         self.paths = value_paths(self.definitions.states)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="epoch")
 
-    def process(self, records: DataFrame, batch_id: int) -> None:
-        """Writes the epoch of a micro-batch; does nothing when the ledger has it. CoverageError when the offsets do not continue the ledger's."""
+    def process(self, standard: DataFrame, batch_id: int) -> None:
+        """Writes the epoch of a micro-batch of standardised records; does nothing when the ledger has it.
+        CoverageError when the offsets do not continue the ledger's."""
         epoch = self.generation.epoch_base + batch_id + 1
         ranges = self._ranges(batch_id)
         if epoch <= self.ledger.head:
@@ -84,7 +71,7 @@ class EpochWriter:
             return
         crash_point("speed.epoch_started")
         started = time.monotonic()
-        rows = _in_log_order(self.standardize(records).toArrow())
+        rows = _in_log_order(gather_identifiers(standard.toArrow()))
         parsed = time.monotonic()
         self.finish()
         self.ends.update({key: end for key, (_, end) in ranges.items()})
@@ -103,11 +90,13 @@ class EpochWriter:
 
     def _write(self, epoch: int, rows: pa.Table, ranges: dict[tuple[str, int], tuple[int, int]], *, timing: tuple[float, float]) -> None:
         writing = time.monotonic()
-        rows = rows.append_column("epoch", _constant(epoch, len(rows), pa.int64())).append_column("shard", _constant(DEFAULT_SHARD, len(rows), pa.string()))
+        place = {"shard": (DEFAULT_SHARD, pa.string()), "epoch": (epoch, pa.int64()), "topic": (events_topic(self.tables.tenant), pa.string())}
+        for name, (value, kind) in place.items():
+            rows = rows.append_column(name, _constant(value, len(rows), kind))
         accepted = rows.filter(pc.is_null(rows["reason"])) if rows["reason"].null_count < len(rows) else rows
         rejected = rows.filter(pc.is_valid(rows["reason"])) if rows["reason"].null_count < len(rows) else rows.slice(0, 0)
         is_duplicate = self.seen.mark(accepted["dedup_key"].combine_chunks(), epoch)
-        accepted = accepted.append_column("is_duplicate", pa.array(is_duplicate))
+        accepted = accepted.append_column("is_duplicate", pa.array(is_duplicate)).append_column("payload", accepted["raw"].cast(pa.string()))
         counted = accepted.filter(pa.array(~is_duplicate)) if is_duplicate.any() else accepted
         self._write_tables(epoch, accepted=accepted, counted=counted, rejected=rejected)
         crash_point("speed.increments_written")
@@ -127,10 +116,12 @@ class EpochWriter:
         self.after_epoch(epoch)
 
     def standardize(self, records: DataFrame) -> DataFrame:
-        """What an epoch needs of its records, in one pass over them: the standard columns, the typed values, the raw bytes of rejected ones."""
+        """What an epoch needs of its records, in one pass over them: the standard columns and the typed values.
+        Called once for the whole stream: building these columns takes half a second, which no epoch should pay."""
         standard = standardize_records(records, paths=self.paths, secret=self.secret)
         states = [state for view in self.definitions.states.values() for state in view]
-        return standard.select(*_RECORD, F.when(F.col("reason").isNotNull(), F.col("raw")).alias("raw"), *value_columns(states))
+        identifiers = filter(is_flat, standard.columns)
+        return standard.select(*_RECORD, *identifiers, *value_columns(states))
 
     def _write_tables(self, epoch: int, *, accepted: pa.Table, counted: pa.Table, rejected: pa.Table) -> None:
         """Log rows, increments of every view and edges, side by side; returns when all are committed."""
@@ -213,7 +204,7 @@ def _in_log_order(rows: pa.Table) -> pa.Table:
 def _rejected_rows(rejected: pa.Table) -> pa.Table:
     raw = rejected["raw"].to_pylist()
     digests = pa.array([hashlib.sha256(value or b"").hexdigest() for value in raw], pa.string())
-    return rejected.drop_columns(["payload"]).append_column("digest", digests).append_column("payload", pa.array(raw, pa.binary()))
+    return rejected.append_column("digest", digests).append_column("payload", pa.array(raw, pa.binary()))
 
 
 def _by_partition(rows: pa.Table) -> dict[tuple[str, int], int]:

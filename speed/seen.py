@@ -56,16 +56,17 @@ class SeenIndex:
         for row, key in enumerate(raw):
             if first.setdefault(key, row) != row:
                 repeated[row] = True
-        ordered = sorted(first)
+        ordered, stored = sorted(first), _EPOCH.pack(epoch)
         with self._open() as found, found.env.begin(write=True) as txn:
-            for generation in found.generations:
-                with txn.cursor(generation) as cursor:
-                    for key, value in cursor.getmulti(ordered):
-                        if _EPOCH.unpack(value)[0] < epoch:
-                            repeated[first[key]] = True
-            stored = _EPOCH.pack(epoch)
-            with txn.cursor(found.generations[found.young(txn)]) as cursor:
-                cursor.putmulti([(key, stored) for key in ordered if not repeated[first[key]]], overwrite=True)
+            young = found.young(txn)
+            for key in _known(txn, found.generations[1 - young], ordered, epoch):
+                repeated[first[key]] = True
+            fresh = [(key, stored) for key in ordered if not repeated[first[key]]] if repeated.any() else [(key, stored) for key in ordered]
+            with txn.cursor(found.generations[young]) as cursor:
+                _, added = cursor.putmulti(fresh, overwrite=False)
+            if added < len(fresh):  # some are there already: of an earlier epoch, or of this one when it runs again
+                for key in _known(txn, found.generations[young], ordered, epoch):
+                    repeated[first[key]] = True
             txn.put(b"epoch", stored, db=found.meta)
         return repeated
 
@@ -106,6 +107,13 @@ class SeenIndex:
             txn.put(b"generation", generation.encode(), db=found.meta)
         log.info("seen index rebuilt keys=%d head=%d", len(rows), head)
         return len(rows)
+
+
+def _known(txn: lmdb.Transaction, generation: lmdb._Database, keys: list[bytes], epoch: int) -> Iterator[bytes]:
+    """Those of the keys that an earlier epoch has counted."""
+    if txn.stat(generation)["entries"]:
+        with txn.cursor(generation) as cursor:
+            yield from (key for key, value in cursor.getmulti(keys) if _EPOCH.unpack(value)[0] < epoch)
 
 
 def _packed(rows: pa.Table) -> Iterable[tuple[bytes, bytes]]:

@@ -76,7 +76,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         .option("failOnDataLoss", "true")
         .load()
     )
-    stream = records.writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
+    stream = writer.standardize(records).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
     when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}
     return RunningStream(stream.trigger(**when).start(), writer)

@@ -36,7 +36,7 @@ def raw(*pieces: str, front: str = '{"type":"track","messageId":"m","userId":"u"
 MALFORMED = [
     b"", b" ", b"not json", b"{", b"}", b"{}x", b"[]", b"null", b"1", b'"text"', b"{]", b"[{}]", b"\xef\xbb\xbf" + sound(), b"{'type':'track'}", b'{"type":"track",}',
     b'{"type" "track"}', b'{type:"track"}', raw(end=""), raw(',"properties":{"a":1', end="}"), raw(',"properties":{"a":{"b":1}', end="}"), raw(',"context":{"traits":{"email":"a"}', end="}"),
-    raw(',"properties":{"revenue":1,"product":{"id":[1}', end="}}"), raw(',"properties":{"a":1}}', end="}"), raw() + b"{}", raw() + b' {"x":1}', raw() + b"]}", raw(',"n":NaN'), raw(',"n":Infinity'), raw(',"n":-Infinity'),
+    raw(',"properties":{"revenue":1,"product":{"id":[1}', end="}}"), raw(',"properties":{"a":1}}', end="}"), raw() + b"{}", raw() + b' {"x":1}', raw() + b"]}", raw() + b',{"type":"track"}', raw() + b',0],{}', raw() + b',{"type":"track"}],{}', raw(',"n":NaN'), raw(',"n":Infinity'), raw(',"n":-Infinity'),
     raw(',"properties":{"revenue":NaN}'), raw(',"properties":{"revenue":01}'), raw(',"properties":{"revenue":1.}'), raw(',"properties":{"revenue":.5}'), raw(',"properties":{"revenue":+1}'),
     raw(',"properties":{"revenue":1e}'), raw(',"properties":{"revenue":--1}'), raw(',"properties":{"revenue":0x1}'), raw(',"properties":{"revenue":tru}'), raw(',"properties":{"revenue":1 2}'),
     raw(',"n":"a\tb"'), raw(',"n":"\\x41"'), raw(',"n":"\\u12"'), raw(',"n":"open'), raw(',"n":"a\nb"'), raw(',"properties":{"revenue":"a\x01b"}'), raw(',"a"'), raw(",,"), raw(',"a":}'), raw(" // comment"), raw(" /* c */"),

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from millrace.columns.events import standardize_records
 from millrace.columns.fold import value_columns, value_paths
 from millrace.fold import value_column
+from millrace.identifiers import gather_identifiers, is_flat
 from tests.columns.records import NOW, SCHEMA, as_frame, damaged, hand_picked, numbers, sound
 from tests.laws.histories import SECRET, TRAITS, dedup_key
 from tests.laws.law import SEED
@@ -32,7 +33,9 @@ def rows(spark) -> list[dict[str, Any]]:
     """What Spark makes of every record, in the order of RECORDS: one job."""
     standard = standardize_records(as_frame(spark, RECORDS), paths=value_paths({"person": VIEW.states}), secret=SECRET)
     event_time = F.unix_micros("event_time").alias("event_time")  # of a rejected row it may lie beyond what Python's datetime holds
-    found = standard.select("partition", "offset", "reason", "identifiers", *KEPT, event_time, *value_columns(VIEW.states)).toArrow().to_pylist()
+    identifiers = filter(is_flat, standard.columns)
+    found = standard.select("partition", "offset", "reason", *identifiers, *KEPT, event_time, *value_columns(VIEW.states)).toArrow()
+    found = gather_identifiers(found).to_pylist()
     by_place = {(row["partition"], row["offset"]): row for row in found}
     assert len(found) == len(by_place) == len(RECORDS)
     return [by_place[record.partition, record.offset] for record in RECORDS]

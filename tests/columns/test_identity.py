@@ -6,8 +6,9 @@ import unicodedata
 import pytest
 from pyspark.sql import functions as F
 
-from millrace.columns.identity import edges_of, hint_of, identifiers, node_of, normal_value
+from millrace.columns.identity import edges_of, hint_of, identifier_columns, node_of, normal_value
 from millrace.edges import edges_of as edges_in_python
+from millrace.identifiers import gather_identifiers
 from millrace.identity import NAMESPACES, normalise
 from millrace.identity import node_of as node_in_python
 from tests.laws.histories import SECRET, history
@@ -39,11 +40,11 @@ def rows(spark):
     normal = frame.select("number", *(normal_value(namespace, F.col("value")).alias(f"normal_{namespace}") for namespace in NAMESPACES))
     found = normal.select(
         "number", *(f"normal_{namespace}" for namespace in NAMESPACES),
-        *(node_of(namespace, F.col(f"normal_{namespace}"), SECRET).alias(f"node_{namespace}") for namespace in NAMESPACES),
-        *(hint_of(namespace, F.col(f"normal_{namespace}")).alias(f"hint_{namespace}") for namespace in NAMESPACES),
-        identifiers([(namespace, F.col(f"normal_{namespace}")) for namespace in NAMESPACES], SECRET).alias("identifiers"),
+        *(node_of(namespace, F.col(f"normal_{namespace}"), SECRET).alias(f"token_{namespace}") for namespace in NAMESPACES),
+        *(hint_of(namespace, F.col(f"normal_{namespace}")).alias(f"shown_{namespace}") for namespace in NAMESPACES),
+        *identifier_columns([(namespace, F.col(f"normal_{namespace}")) for namespace in NAMESPACES], SECRET),
     )  # fmt: skip
-    return sorted(found.toArrow().to_pylist(), key=lambda row: row["number"])
+    return sorted(gather_identifiers(found.toArrow()).to_pylist(), key=lambda row: row["number"])
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
@@ -51,7 +52,7 @@ def test_a_value_is_normalised_and_hashed_as_in_python(rows, namespace):
     for value, row in zip(VALUES, rows, strict=True):
         shown = [value, *(unicodedata.name(letter, hex(ord(letter))) for letter in value[:5])]
         assert (row[f"normal_{namespace}"] or "") == normalise(namespace, value), shown
-        assert row[f"node_{namespace}"] == node_in_python(namespace, value, SECRET) == oracle_node_of(namespace, value, SECRET), shown
+        assert row[f"token_{namespace}"] == node_in_python(namespace, value, SECRET) == oracle_node_of(namespace, value, SECRET), shown
 
 
 def test_a_secret_of_the_length_of_a_block_and_longer_values_are_hashed_as_hmac_says(spark):
@@ -69,7 +70,7 @@ def test_the_identifiers_of_an_event_come_by_priority_without_the_absent_ones(ro
 def test_a_hint_shows_at_most_two_letters_at_each_end_and_the_domain(rows):
     for row in rows:
         for namespace in NAMESPACES:
-            normal, hint = row[f"normal_{namespace}"], row[f"hint_{namespace}"]
+            normal, hint = row[f"normal_{namespace}"], row[f"shown_{namespace}"]
             if normal is None:
                 continue
             before, dots, after = hint.partition("•••")
