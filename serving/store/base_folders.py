@@ -51,7 +51,7 @@ class BaseFolders:
 
     def __init__(self, tables: TenantTables) -> None:
         self._tables = tables
-        self.folder = Path(tables.path("store"))
+        self.folder = Path(tables.path("store")).absolute()  # the child that builds a base works elsewhere
         self._stopping = False
 
     def open(self, manifest: Manifest) -> HeldBase:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from millrace.delta import TenantTables
 from millrace.errors import CoverageError
 from millrace.tables import BATCH_NODES, Table, batch_view
 from serving.store import base_building
 from serving.store.base_building import build_base
+from serving.store.base_folders import BaseFolders
 from serving.store.batch_base import BatchBase
 from serving.store.layout import Layout, decode
 from tests.serving.store.by_hand import DEFINITIONS, HandMade, Order, nodes_of, rows_of
@@ -91,3 +93,12 @@ def test_sums_beyond_64_bits_survive(tenant: HandMade, tmp_path: Path) -> None:
     table = pa.Table.from_pylist(rows_of(tenant.log, DEFINITIONS), schema=batch_view("person", tenant.view).schema)
     assert decode(base.reader().states(ANN) or b"") == layout.fold(table)[ANN]
     base.close()
+
+
+def test_the_base_of_a_root_that_is_a_relative_path_is_built_by_a_real_child(tenant: HandMade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant.write(Order(ANN))
+    manifest = tenant.publish(cut=1)
+    monkeypatch.chdir(tmp_path.parent)
+    held = BaseFolders(TenantTables(tmp_path.name, "t")).open(manifest)
+    assert held.base.reader().person_of(ANN)
+    held.close()
