@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 LOCK := conf/requirements.lock
 INSTALLED := $(VENV)/.installed
 CODE := millrace batch speed serving jobs
+DIST ?= dist
 ROOT ?= data
 TENANT ?= default
 ARGS ?=
@@ -55,12 +56,12 @@ bench: setup ## measure, as ratios against a baseline of the same run
 lint: $(INSTALLED) ## ruff over the tree
 	@$(PY) -m ruff check .
 
-dist: setup ## what spark-submit needs: dist/millrace.zip (--py-files), dist/jobs, dist/jars and dist/conf
-	@rm -rf dist && mkdir -p dist
-	@git ls-files --cached --others --exclude-standard -- $(CODE) | \
-		$(PY) -c 'import sys, zipfile; archive = zipfile.ZipFile("dist/millrace.zip", "w", zipfile.ZIP_DEFLATED); [archive.write(name) for name in sys.stdin.read().splitlines()]; archive.close()'
-	@cp -R conf dist/conf && mkdir dist/jobs && cp jobs/*.py dist/jobs/ && cp -R "$${MILLRACE_JARS:-.cache/jars}/spark" dist/jars
-	@echo "spark-submit --properties-file dist/conf/spark-defaults.conf --driver-class-path 'dist/jars/*' --py-files dist/millrace.zip dist/jobs/build_batch.py"
+dist: setup ## what spark-submit needs, in DIST=dist: millrace.zip (--py-files), jobs, jars and conf
+	@rm -rf $(DIST) && mkdir -p $(DIST)/jobs
+	@find $(CODE) -type f -not -name '*.pyc' | LC_ALL=C sort | \
+		$(PY) -c 'import sys, zipfile; archive = zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED); [archive.write(name) for name in sys.stdin.read().splitlines()]; archive.close()' $(DIST)/millrace.zip
+	@cp -R conf $(DIST)/conf && cp jobs/*.py $(DIST)/jobs/ && cp -R "$${MILLRACE_JARS:-.cache/jars}/spark" $(DIST)/jars
+	@echo "spark-submit --properties-file $(DIST)/conf/spark-defaults.conf --jars \"\$$(ls $(DIST)/jars/*.jar | paste -sd,)\" --py-files $(DIST)/millrace.zip $(DIST)/jobs/build_batch.py"
 
 lock: $(INSTALLED) ## compile conf/requirements.lock from setup.cfg; pins stay unless ARGS=--upgrade
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from batch.build import build
+from batch.build import build, check_work
 from batch.profiles import publish_profiles
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
@@ -27,8 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         quick_check()
         settings = settings_of(options)
-        definitions, tables = load_definitions(settings.definitions), TenantTables(settings.root, settings.tenant)
-        with writer_lease(settings.root, settings.tenant, "batch"), RunRecord(tables, "build_batch") as run:
+        tables = TenantTables(settings.root, settings.tenant)
+        with RunRecord(tables, "build_batch") as run, writer_lease(settings.root, settings.tenant, "batch"):
+            definitions = load_definitions(settings.definitions)
+            check_work(tables, definitions, full=options.full)  # before Spark takes cores of the cluster
             spark = create_session("build_batch", **dict(settings.spark))
             manifest = build(spark, tables, definitions, full=options.full, settings=settings.batch)
             run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}

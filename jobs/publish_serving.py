@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         quick_check()
         settings = settings_of(options)
         tables = TenantTables(settings.root, settings.tenant)
-        with writer_lease(settings.root, settings.tenant, "serving"), RunRecord(tables, "publish_serving") as run:
+        with RunRecord(tables, "publish_serving") as run, writer_lease(settings.root, settings.tenant, "serving"):
             run.counts = {"profiles": publish_profiles(create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)}
     except MillraceError as error:
         print(error, file=sys.stderr)

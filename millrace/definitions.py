@@ -16,7 +16,9 @@ from millrace.errors import ConfigurationError
 from millrace.traits import NAME, State, Trait, View
 from millrace.yaml_files import did_you_mean, read_yaml
 
-DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / "conf" / "tenants" / "default"
+_TREE = Path(__file__).resolve().parent.parent
+DEFAULT_DIRECTORY = (_TREE.parent if _TREE.suffix == ".zip" else _TREE) / "conf" / "tenants" / "default"
+"""In a checkout, or beside the millrace.zip of ``make dist``."""
 _ALLOWED_KEYS = {"trait": tuple(Trait.model_fields), "view": tuple(View.model_fields)}
 
 
