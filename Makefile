@@ -44,10 +44,11 @@ run: setup ## run all parts on this machine until Ctrl-C (ROOT=data TENANT=defau
 test: setup ## all tests except the long tiers (ARGS=tests/guards for a part)
 	@$(PY) -m pytest -m "not slow" $(ARGS)
 
-laws-long: setup ## the laws over many more random histories (hours)
-	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws $(ARGS)
+# What the long tiers raise, and how to raise one figure alone: tests/tiers.py.
+laws-long: setup ## the laws over many more random histories, and what is marked slow (hours)
+	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws tests/columns tests/demo/test_events.py $(ARGS)
 
-faults-long: setup ## every crash point, several seeds (hours)
+faults-long: setup ## every crash point, several hits and seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
 
 bench: setup ## measure, as ratios against a baseline of the same run

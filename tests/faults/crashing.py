@@ -20,7 +20,6 @@ from tests.laws.oracle import Record
 from tests.laws.stack import StackTenant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LONG = os.environ.get("MILLRACE_FAULTS") == "long"
 ENDED_S = 180
 
 
