@@ -104,6 +104,14 @@ def test_commands_of_a_document_exist(document: Path) -> None:
     assert [f"{command}: {wrong_in(command)}" for command in commands(document.read_text(encoding="utf-8")) if wrong_in(command)] == []
 
 
+def test_the_submit_of_the_readme_is_what_make_dist_prints() -> None:
+    lines = subprocess.run(["make", "-n", "dist"], capture_output=True, text=True, check=True, cwd=TREE).stdout.splitlines()
+    printed = subprocess.run(["sh", "-c", lines[-1]], capture_output=True, text=True, check=True, cwd=TREE).stdout.strip()
+    readme = (TREE / "README.md").read_text(encoding="utf-8").replace("\\\n  ", "")
+    (written,) = re.findall(r"^spark-submit .*$", readme, re.MULTILINE)
+    assert written.removesuffix(' --root "$ROOT" --tenant default').replace('--master "$MASTER" ', "") == printed
+
+
 @each_document
 def test_links_of_a_document_lead_to_files(document: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
