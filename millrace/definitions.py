@@ -19,6 +19,13 @@ from millrace.yaml_files import did_you_mean, read_yaml
 _TREE = Path(__file__).resolve().parent.parent
 DEFAULT_DIRECTORY = (_TREE.parent if _TREE.suffix == ".zip" else _TREE) / "conf" / "tenants" / "default"
 """In a checkout, or beside the millrace.zip of ``make dist``."""
+_NEEDED = {
+    "dict_type": "a mapping is needed, such as `orders: {op: count}`",
+    "model_type": "a mapping is needed, such as `{op: count, event: Order Completed}`",
+    "string_type": "text is needed",
+    "too_short": "at least one is needed",
+}
+"""Sentences for people instead of those of the validation library."""
 _ALLOWED_KEYS = {"trait": tuple(Trait.model_fields), "view": tuple(View.model_fields)}
 
 
@@ -91,5 +98,7 @@ def _sentence(problem: dict[str, Any]) -> str:
     if problem["type"] == "literal_error":
         options = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"{where}: found {given!r}{did_you_mean(str(given), options)}; allowed are {', '.join(options)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if problem["type"] == "value_error" else f"{where}: found {given!r}; {message}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+    needed = "a view is needed, such as `{key: node, traits: {…}}`" if len(place) == 1 else _NEEDED.get(problem["type"], problem["msg"])
+    return f"{where}: found {given!r}; {needed}"
