@@ -7,8 +7,8 @@ LOCK := conf/requirements.lock
 INSTALLED := $(VENV)/.installed
 CODE := millrace batch speed serving jobs
 DIST ?= dist
-ROOT ?= data
-TENANT ?= default
+ROOT ?=
+TENANT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -38,8 +38,8 @@ doctor: $(INSTALLED) ## say whether this machine can run Millrace, and what mend
 demo: setup ## the whole story on real data
 	@$(PY) -m jobs.demo $(ARGS)
 
-run: setup ## run all parts on this machine until Ctrl-C (ROOT=data TENANT=default)
-	@$(PY) -m jobs.run_local --root $(ROOT) --tenant $(TENANT) $(ARGS)
+run: setup ## run all parts on this machine until Ctrl-C (ROOT=folder, ARGS="--config FILE")
+	@$(PY) -m jobs.run_local $(if $(ROOT),--root $(ROOT)) $(if $(TENANT),--tenant $(TENANT)) $(ARGS)
 
 test: setup ## all tests except the long tiers (ARGS=tests/guards for a part)
 	@$(PY) -m pytest -m "not slow" $(ARGS)
