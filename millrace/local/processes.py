@@ -18,9 +18,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start_process(
-    argv: Sequence[str], *, output: IO[bytes] | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    argv: Sequence[str], *, output: IO[bytes] | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None, inherits: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Starts a child in a process group of its own (Ctrl-C reaches only us) that gets SIGTERM when the calling thread ends, even by SIGKILL."""
+    """Starts a child in a process group of its own (Ctrl-C reaches only us) that gets SIGTERM when the calling thread ends, even by SIGKILL.
+
+    ``inherits``: file descriptors it has open from the start.
+    """
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.DEVNULL,
@@ -28,6 +31,7 @@ def start_process(
         stderr=subprocess.STDOUT if output is not None else None,
         env=None if env is None else {**os.environ, **env},
         cwd=cwd,
+        pass_fds=tuple(inherits),
         start_new_session=True,
         preexec_fn=_ends_with(os.getpid()),
     )
