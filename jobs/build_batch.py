@@ -15,6 +15,9 @@ from millrace.local.doctor import quick_check
 from millrace.runs import RunRecord
 from millrace.session import create_session
 
+SERVING_S = 600.0
+"""How long a refresh of serving/profiles that is under way may keep this job from writing it."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """0 published, 2 wrong definitions or set-up, 3 the proof failed and the last version keeps serving, 4 nothing to do, 1 anything else."""
@@ -34,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
             spark = create_session("build_batch", **dict(settings.spark))
             manifest = build(spark, tables, definitions, full=options.full, settings=settings.batch)
             run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
-            run.counts["profiles"] = publish_profiles(spark, tables, settings=settings.batch)
+            with writer_lease(settings.root, settings.tenant, "serving", wait_s=SERVING_S):
+                run.counts["profiles"] = publish_profiles(lambda: spark, tables, settings=settings.batch)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         tables = TenantTables(settings.root, settings.tenant)
         stream = StreamSettings(**dict(settings.stream), topic=settings.kafka, keep_versions=settings.batch.keep_versions, available_now=options.available_now)
         with RunRecord(tables, "stream_events"), ExitStack() as leases:
-            for writer in ("speed", "batch") if options.with_batch else ("speed",):
+            for writer in ("speed", "batch", "serving") if options.with_batch else ("speed",):
                 leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
             definitions = load_definitions(settings.definitions)
             spark = create_session("stream_events", **dict(settings.spark))

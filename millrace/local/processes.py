@@ -86,13 +86,13 @@ def exit_on_signals() -> None:
 
 
 def last_lines(path: Path, *, count: int = 12, since: int = 0) -> str:
-    """The last lines a log got after byte ``since``, without the frames of Java's stack traces."""
+    """The last lines a log got after byte ``since``, without the frames of Java's stack traces; nothing when it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(since)
             lines = file.read().decode("utf-8", "replace").splitlines()
             return "\n".join([line for line in lines if not line.startswith("\tat ")][-count:])
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 

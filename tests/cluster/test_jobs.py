@@ -91,7 +91,7 @@ def test_the_way_of_events_on_a_cluster(cluster: Cluster, broker: "Broker", tmp_
     again = cluster.submit("build_batch", *where)
     assert (again.code, again.applications, again.record["status"]) == (4, [], "nothing_to_do"), again.said
 
-    published = cluster.submit("publish_serving", *root)
+    published = cluster.submit("publish_serving", *root, "--set", "batch.profiles_in_driver_rows=0")
     assert (published.code, finished_on_executors(published)) == (0, True), published.said
     assert people(tables) == counted_in_python()
 

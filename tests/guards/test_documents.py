@@ -105,7 +105,7 @@ def test_commands_of_a_document_exist(document: Path) -> None:
 
 
 def test_the_submit_of_the_readme_is_what_make_dist_prints() -> None:
-    lines = subprocess.run(["make", "-n", "dist"], capture_output=True, text=True, check=True, cwd=TREE).stdout.splitlines()
+    lines = subprocess.run(["make", "--no-print-directory", "-n", "dist"], capture_output=True, text=True, check=True, cwd=TREE).stdout.splitlines()
     printed = subprocess.run(["sh", "-c", lines[-1]], capture_output=True, text=True, check=True, cwd=TREE).stdout.strip()
     readme = (TREE / "README.md").read_text(encoding="utf-8").replace("\\\n  ", "")
     (written,) = re.findall(r"^spark-submit .*$", readme, re.MULTILINE)

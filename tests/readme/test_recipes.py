@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
@@ -26,7 +27,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dic
     folder = tmp_path_factory.mktemp("reader")
     free = ["--collector", "127.0.0.1:0", "--api", "127.0.0.1:0"]
     with open(folder / "run_local.log", "wb") as log:
-        command = [sys.executable, "-m", "jobs.run_local", "--root", "data", *free, "--batch-every", "0"]
+        command = [sys.executable, "-m", "jobs.run_local", "--root", "data", *free, "--batch-every", "0", "--set", "collector.max_batch_events=7"]
         process = subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(TREE)}, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         line = process.stdout.readline()
@@ -68,6 +69,13 @@ def test_an_event_sent_with_curl_is_in_the_profile_and_a_batch_is_published(answ
     assert sent == {"success": True}
     assert profile["traits"]["revenue_total"]["value"] == "12.5"
     assert (batch["status"], batch["is_served"]) == ("ok", True)
+
+
+def test_a_setting_given_to_run_local_holds_in_its_parts(system: tuple[Path, dict[str, str]]) -> None:
+    _, ready = system
+    message = {"type": "track", "userId": "u2", "event": "Seen"}
+    answer = httpx.post(f"{ready['collector']}/v1/batch", json={"batch": [message] * 8}, auth=(ready["write_key"], ""))
+    assert "allowed 1 to 7" in answer.json()["message"]
 
 
 def test_what_the_text_shows_of_the_answers_is_what_they_begin_with(answers: list[dict]) -> None:
