@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from batch.counted import POSITION, keys_in_history, repeated_rows
-from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, typed_values
+from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from millrace.definitions import Definitions
@@ -20,7 +20,7 @@ from millrace.ledger import NOTHING
 from millrace.tables import EVENTS, Table
 
 PARSED_AT_ONCE = 250_000
-"""Payloads that go through Spark at a time."""
+"""Payloads that are read at a time."""
 THREADS = 2
 """Parts worked on at a time: most of the work is in NumPy and Arrow, which leave the interpreter free."""
 WRITTEN_AT_ONCE = 100_000
@@ -51,7 +51,7 @@ class DriverEngine:
         )
 
     def _events(self, definitions: Definitions, *, after: int, until: int) -> pa.Table:
-        """The log's rows with typed values. Only payloads go to Spark and only values come back: the driver has no need of Spark's Delta reader."""
+        """The log's rows with typed values."""
         where = (pc.field("epoch") > after) & (pc.field("epoch") <= until)
         found, waiting = [], []
         for batch in self._tables.batches(EVENTS, columns=[*LOG_COLUMNS, "payload"], where=where):
@@ -64,12 +64,9 @@ class DriverEngine:
         return pa.concat_tables(found)
 
     def _with_values(self, rows: pa.Table, definitions: Definitions) -> pa.Table:
-        numbered = rows.select(["payload"]).append_column("row", pa.array(np.arange(len(rows))))
-        values = typed_values(self._spark.createDataFrame(numbered), definitions, keep=["row"]).toArrow()
-        values = values if values["row"].equals(numbered["row"]) else values.sort_by("row")
         found = rows.drop_columns(["payload"])
-        for name in values.column_names[1:]:
-            found = found.append_column(name, values[name])
+        for name, values in typed_values(rows["payload"].combine_chunks(), specs_of(definitions)).items():
+            found = found.append_column(name, values)
         return found
 
     def fold(self, events: pa.Table, parts: list[Part], *, once: bool) -> Folded:

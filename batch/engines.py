@@ -1,6 +1,6 @@
 """Where a build works: in the driver on Arrow when the rows fit, on Spark's executors when they do not (docs/adr/0007). The same kernels, so the same rows.
 
-Reading and parsing the log is Spark's in both. ``build.py`` chooses one of driver_engine.py and spark_engine.py and knows nothing but this.
+``build.py`` chooses one of driver_engine.py and spark_engine.py and knows nothing but this.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from batch.parts import Part
-from millrace.columns.events import parse_messages
-from millrace.columns.fold import value_columns, value_paths
 from millrace.definitions import Definitions
+from millrace.messages import MessageReader, value_columns, value_specs
 from millrace.tables import EVENTS, Table
 
 T = TypeVar("T")
@@ -79,8 +76,11 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-def typed_values(payloads: DataFrame, definitions: Definitions, *, keep: list[str]) -> DataFrame:
-    """The columns to ``keep`` and the typed values of all states, out of ``payload``."""
-    states = {state for view in definitions.states.values() for state in view}
-    parsed = payloads.select(*keep, parse_messages(F.col("payload"), value_paths(definitions.states)).alias("message"))
-    return parsed.select(*keep, *value_columns(states))
+def typed_values(payloads: pa.Array, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:
+    """The typed values of messages by column name, read as the speed layer read them. ``specs``: see ``messages.value_specs``."""
+    return value_columns(MessageReader(path for path, _ in specs).read(payloads), specs)
+
+
+def specs_of(definitions: Definitions) -> list[tuple[str, str]]:
+    """What the states of all views read from messages."""
+    return value_specs(state for view in definitions.states.values() for state in view)

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from batch.counted import POSITION, judged
-from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, typed_values
+from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from millrace.definitions import Definitions
@@ -35,7 +35,7 @@ class SparkEngine:
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         log = self._spark.read.format("delta").load(self._tables.path(EVENTS))
         history = log.filter(F.col("epoch") <= after) if after > NOTHING else None
-        rows = typed_values(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), definitions, keep=LOG_COLUMNS)
+        rows = _with_values(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), specs_of(definitions))
         marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
         escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
         at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
@@ -120,6 +120,20 @@ class SparkEngine:
 
     def _by_key(self, part: Part, rows: DataFrame) -> DataFrame:
         return rows.repartition(self._partitions, *part.keys)
+
+
+def _with_values(log: DataFrame, specs: list[tuple[str, str]]) -> DataFrame:
+    """The log's rows with typed values in the place of their payloads: only payloads go to Python and only values come back."""
+    kinds = {name: values.type for name, values in typed_values(pa.array([], pa.string()), specs).items()}
+    if not kinds:
+        return log.select(*LOG_COLUMNS)
+
+    def read(payloads: pa.Array) -> pa.Array:
+        found = typed_values(payloads, specs)
+        return pa.StructArray.from_arrays(list(found.values()), names=list(found))
+
+    values = F.arrow_udf(read, ddl(pa.schema(list(kinds.items()))))("payload").alias("values")
+    return log.select(*LOG_COLUMNS, values).select(*LOG_COLUMNS, *(f"values.{name}" for name in kinds))
 
 
 def ddl(schema: pa.Schema) -> str:

@@ -1,6 +1,6 @@
 """The fold both layers share: counted events in, states of a view out; Arrow in, Arrow out (ADR 0002). Pure: no session, no I/O, no clock.
 
-Speed calls it on the events of one epoch, batch through ``mapInArrow`` on slices of the log (columns/fold.py); merging partial results is the
+Speed calls it on the events of one epoch, batch in the driver or through ``mapInArrow`` on slices of the log (batch/engines.py); merging partial results is the
 algebra's business. Late and out-of-order events go to the tile of their event time like any other.
 """
 

@@ -1,4 +1,4 @@
-"""Identifiers as nodes, in Python: the collector keys records by the owner, the store looks people up. Spark form: columns/identity.py.
+"""Identifiers as nodes: the collector keys records by the owner, the speed layer makes the nodes of events, the store looks people up.
 
 A node is ``namespace:token``; the token is a keyed hash of the normalised value, so tables and logs hold no clear identifier.
 """
@@ -12,6 +12,11 @@ NAMESPACES = ("user_id", "email", "phone", "anonymous_id")
 """Namespaces of the default tenant, highest priority first: the first one an event carries owns its measures (law 10)."""
 
 TOKEN_LENGTH = 32
+_BLOCK = 64
+_REMEMBERED = 200_000
+"""Values of a namespace, about 60 MB of them, after which remembering starts anew."""
+Entry = tuple[str | None, str | None]
+"""Node and hint of an identifier."""
 WHITESPACE = " \t\n\r\f\v"
 _UPPER_TO_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _NOT_DIGIT = re.compile("[^0-9]")
@@ -28,6 +33,36 @@ def normalise(namespace: str, value: str) -> str:
     return trimmed
 
 
+class Nodes:
+    """Nodes and hints under a tenant's key. Those of recent values are remembered: who was there a minute ago is likely to be there again."""
+
+    def __init__(self, secret: bytes) -> None:
+        key = (secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()).ljust(_BLOCK, b"\0")
+        pad = hashlib.sha256(bytes(byte ^ 0x36 for byte in key))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+        self._inner = {namespace: pad.copy() for namespace in NAMESPACES}
+        for namespace, inner in self._inner.items():
+            inner.update(f"{namespace}\0".encode())
+        self._known: dict[str, dict[str, Entry]] = {namespace: {} for namespace in NAMESPACES}
+
+    def entries(self, namespace: str, values: Iterable[str]) -> list[Entry]:
+        """Node and hint of each value; None for both when nothing is left after normalising."""
+        known = self._known[namespace]
+        if len(known) > _REMEMBERED:
+            known.clear()
+        return [known.get(value) or known.setdefault(value, self._entry(namespace, value)) for value in values]
+
+    def _entry(self, namespace: str, value: str) -> Entry:
+        """HMAC-SHA256 with its two pads worked in already (RFC 2104), which halves its price."""
+        normal = normalise(namespace, value)
+        if not normal:
+            return None, None
+        inner, outer = self._inner[namespace].copy(), self._outer.copy()
+        inner.update(normal.encode())
+        outer.update(inner.digest())
+        return f"{namespace}:{outer.hexdigest()[:TOKEN_LENGTH]}", hint_of(namespace, normal)
+
+
 def node_of(namespace: str, value: str, secret: bytes) -> str | None:
     """Node of one identifier under the tenant's key; None when nothing is left after normalising."""
     normal = normalise(namespace, value)
@@ -35,6 +70,16 @@ def node_of(namespace: str, value: str, secret: bytes) -> str | None:
         return None
     token = hmac.new(secret, f"{namespace}\0{normal}".encode(), hashlib.sha256).hexdigest()
     return f"{namespace}:{token[:TOKEN_LENGTH]}"
+
+
+def hint_of(namespace: str, normal: str) -> str:
+    """What an answer shows of an identifier: enough to recognise one's own, too little to learn another's."""
+    if namespace == "email":
+        at = normal.find("@", 1)
+        return f"{normal[0]}•••{normal[at:] if at > 0 else ''}"
+    if namespace == "phone":
+        return f"•••{normal[-2:]}"
+    return f"{normal[:2]}•••{normal[-2:]}" if len(normal) >= 8 else "•••"
 
 
 def owner_node(*, type: str, user_id: str | None, anonymous_id: str | None, email: str | None, phone: str | None, secret: bytes) -> str | None:

@@ -18,23 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
-from millrace.columns.events import standardize_records
-from millrace.columns.fold import value_columns, value_paths
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.edges import edges_of
 from millrace.errors import CoverageError
 from millrace.faults import crash_point
 from millrace.fold import fold_events
-from millrace.identifiers import gather_identifiers, is_flat
 from millrace.ledger import DEFAULT_SHARD, Ledger
+from millrace.standard import Standardizer
 from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 from millrace.topics import events_topic
 from speed.recovery import Generation
 from speed.seen import SeenIndex
 
 log = logging.getLogger(__name__)
-_RECORD = ("partition", "offset", "received_at", "source", "message_id", "type", "name", "payload", "event_time", "dedup_key", "reason")
 
 
 @dataclass
@@ -58,11 +55,11 @@ class EpochWriter:
     def __post_init__(self) -> None:
         self.head = self.ledger.head
         self.ends = {(topic, partition): end for topic, ends in self.ledger.offsets().items() for partition, end in ends.items()}
-        self.paths = value_paths(self.definitions.states)
+        self._standardizer = Standardizer((state for view in self.definitions.states.values() for state in view), self.secret)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="epoch")
 
-    def process(self, standard: DataFrame, batch_id: int) -> None:
-        """Writes the epoch of a micro-batch of standardised records; does nothing when the ledger has it.
+    def process(self, records: DataFrame, batch_id: int) -> None:
+        """Writes the epoch of a micro-batch of records (columns/events.py); does nothing when the ledger has it.
         CoverageError when the offsets do not continue the ledger's."""
         epoch = self.generation.epoch_base + batch_id + 1
         ranges = self._ranges(batch_id)
@@ -71,7 +68,7 @@ class EpochWriter:
             return
         crash_point("speed.epoch_started")
         started = time.monotonic()
-        rows = _in_log_order(gather_identifiers(standard.toArrow()))
+        rows = self._standardizer.standardize(_in_log_order(records.toArrow()))
         parsed = time.monotonic()
         self.finish()
         self.ends.update({key: end for key, (_, end) in ranges.items()})
@@ -114,14 +111,6 @@ class EpochWriter:
             time.monotonic() - started,
         )
         self.after_epoch(epoch)
-
-    def standardize(self, records: DataFrame) -> DataFrame:
-        """What an epoch needs of its records, in one pass over them: the standard columns and the typed values.
-        Called once for the whole stream: building these columns takes half a second, which no epoch should pay."""
-        standard = standardize_records(records, paths=self.paths, secret=self.secret)
-        states = [state for view in self.definitions.states.values() for state in view]
-        identifiers = filter(is_flat, standard.columns)
-        return standard.select(*_RECORD, *identifiers, *value_columns(states))
 
     def _write_tables(self, epoch: int, *, accepted: pa.Table, counted: pa.Table, rejected: pa.Table) -> None:
         """Log rows, increments of every view and edges, side by side; returns when all are committed."""
@@ -202,9 +191,8 @@ def _in_log_order(rows: pa.Table) -> pa.Table:
 
 
 def _rejected_rows(rejected: pa.Table) -> pa.Table:
-    raw = rejected["payload"].cast(pa.binary()).to_pylist()
-    digests = pa.array([hashlib.sha256(value or b"").hexdigest() for value in raw], pa.string())
-    return rejected.drop_columns(["payload"]).append_column("digest", digests).append_column("payload", pa.array(raw, pa.binary()))
+    digests = [hashlib.sha256(value or b"").hexdigest() for value in rejected["payload"].to_pylist()]
+    return rejected.append_column("digest", pa.array(digests, pa.string()))
 
 
 def _by_partition(rows: pa.Table) -> dict[tuple[str, int], int]:

@@ -1,5 +1,6 @@
 """The streaming query of a tenant: Kafka to epochs. ``jobs/stream_events.py`` starts it; tests run it with ``available_now``."""
 
+import gc
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from millrace.columns.events import record_columns
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.keys import read_keys
@@ -66,10 +68,8 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         tables=tables, definitions=definitions, secret=read_keys(tables.root, tables.tenant).token_secret,
         generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=housekeeper.after_epoch,
     )  # fmt: skip
-    session = spark.newSession()
-    session.conf.set("spark.sql.codegen.wholeStage", "false")  # one method for all the columns is too long for the JVM to compile: a third slower (ADR 0009)
     records = (
-        session.readStream.format("kafka")
+        spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", kafka)
         .option("subscribe", topic)
         .option("startingOffsets", starting_offsets(ledger, topic, partition_count(kafka, topic)))
@@ -78,7 +78,8 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         .option("failOnDataLoss", "true")
         .load()
     )
-    stream = writer.standardize(records).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
+    stream = record_columns(records).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
+    gc.freeze()  # what is there now stays: looking for garbage in it takes a tenth of an epoch
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
     when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}
     return RunningStream(stream.trigger(**when).start(), writer)

@@ -10,14 +10,10 @@ from pyspark.sql import functions as F
 
 from millrace.algebra import KINDS, merge_all
 from millrace.columns.algebra import merge
-from millrace.columns.fold import fold_events, merge_states
-from millrace.fold import fold_events as fold_in_python
 from millrace.sketches import estimate
 from millrace.tables import state_type
-from tests.laws.histories import SECRET, TRAITS, history
-from tests.laws.law import seeded
-from tests.laws.oracle import read_log
-from tests.laws.product import comparable, events_table, python_rows, python_values, view_of
+from tests.laws.histories import TRAITS
+from tests.laws.product import comparable, python_rows, python_values, view_of
 from tests.laws.test_algebra_laws import sketch
 from tests.tiers import SEED
 
@@ -70,7 +66,8 @@ def test_every_kind_and_every_type_of_value_is_merged_here():
 
 
 def test_merged_in_spark_equals_merged_in_python_for_every_kind(spark, table):
-    merged = merge_states(spark.createDataFrame(table).repartition(3), VIEW.states).toArrow()
+    rows = spark.createDataFrame(table).repartition(3)
+    merged = rows.groupBy("key", "hop", "hop_start").agg(*(merge(state).alias(state.name) for state in STATES)).toArrow()
     found = comparable(python_rows(merged, VIEW.states), VIEW.states)
     groups: dict[str, list[int]] = {}
     for place, key in enumerate(table["key"].to_pylist()):
@@ -92,18 +89,3 @@ def test_a_sketch_merged_by_spark_merges_on_in_python_and_back(spark, table):
     (whole,) = [bytes(row[0]) for row in frame.agg(merge(state, F.col("value"))).collect()]
     (again,) = [bytes(row[0]) for row in spark.createDataFrame([(bytearray(merge_all("distinct", halves)),)], "value BINARY").agg(merge(state, F.col("value"))).collect()]
     assert estimate(whole) == estimate(merge_all("distinct", halves)) == estimate(again) == estimate(merge_all("distinct", [bytes(value) for _, value in rows]))
-
-
-def test_the_fold_of_a_frame_equals_the_fold_of_the_table(spark):
-    """In any number of slices: the message is parsed again from its payload, as batch does."""
-    from millrace.columns.events import parse_messages
-    from millrace.columns.fold import value_paths
-
-    log = read_log(history(seeded(SEED + 1), 120, 4), SECRET)
-    table = events_table(log.counted, VIEW)
-    payloads = pa.array([(event.record.value or b"").decode() for event in log.counted], pa.string())
-    narrow = table.select(["node", "event_time", "received_at", "partition", "offset", "source", "type", "name"]).append_column("payload", payloads)
-    paths = value_paths({"person": VIEW.states})
-    frame = spark.createDataFrame(narrow).repartition(5).select("*", parse_messages(F.col("payload"), paths).alias("message"))
-    found = comparable(python_rows(fold_events(frame, VIEW.states).toArrow(), VIEW.states), VIEW.states)
-    assert found == comparable(python_rows(fold_in_python(table, VIEW.states), VIEW.states), VIEW.states)

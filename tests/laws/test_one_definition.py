@@ -18,13 +18,16 @@ from tests.laws.product import events_table, view_of
 
 
 def test_speed_and_batch_fold_with_the_same_function_object():
-    import millrace.columns.fold
-    import millrace.columns.identity
+    import batch.driver_engine
+    import batch.engines
+    import batch.spark_engine
+    import millrace.standard
     import speed.epoch
 
-    assert speed.epoch.fold_events is millrace.columns.fold.fold.fold_events is fold_events
-    assert speed.epoch.edges_of is millrace.columns.identity.edges.edges_of is edges_of
-    assert speed.epoch.value_columns is millrace.columns.fold.value_columns
+    assert speed.epoch.fold_events is batch.driver_engine.fold_events is batch.spark_engine.fold_events is fold_events
+    assert speed.epoch.edges_of is batch.driver_engine.edges_of is batch.spark_engine.edges_of is edges_of
+    assert millrace.standard.MessageReader is batch.engines.MessageReader
+    assert millrace.standard.value_columns is batch.engines.value_columns
 
 
 @law(share=0.15)

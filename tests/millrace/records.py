@@ -1,18 +1,15 @@
-"""Records of the topic for the column tests: sound ones, hand-picked bad ones, and sound ones that were damaged at random; as a frame as Kafka gives it."""
+"""Records of the topic: sound ones, hand-picked bad ones, and sound ones that were damaged at random; as the table that is standardised."""
 
 import json
 import random
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, START, message
 from tests.laws.law import seeded
 from tests.laws.oracle import Record
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-SCHEMA = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
 NOW = START + 12 * HOUR + 345_000
 SOUND = {"type": "track", "messageId": "m1", "userId": "u1", "event": "Order Completed", "properties": {"revenue": 5}}
 
@@ -126,15 +123,14 @@ def damage(text: bytes, chance: random.Random) -> bytes:
     return before + found + swapped + b',"was":' + after if found else text
 
 
-def as_frame(spark: "SparkSession", records: list[Record]) -> "DataFrame":
-    rows = [
-        (
-            None if record.value is None else bytearray(record.value), "t.events", record.partition, record.offset, datetime.fromtimestamp(0) + timedelta(microseconds=record.received_at),
-            None if record.source is None else [("other", bytearray(b"x")), ("source", bytearray(record.source.encode()))],
-        )
-        for record in records
-    ]  # fmt: skip
-    return spark.createDataFrame(rows, SCHEMA)
+def as_table(records: list[Record]) -> pa.Table:
+    return pa.table(
+        {
+            "partition": pa.array([record.partition for record in records], pa.int32()), "offset": pa.array([record.offset for record in records], pa.int64()),
+            "received_at": pa.array([record.received_at for record in records], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            "source": pa.array(["kafka" if record.source is None else record.source for record in records]), "payload": pa.array([record.value for record in records], pa.binary()),
+        }
+    )  # fmt: skip
 
 
-__all__ = ["NOW", "SECOND", "as_frame", "damaged", "hand_picked", "numbers"]
+__all__ = ["NOW", "SECOND", "as_table", "damaged", "hand_picked", "numbers"]

@@ -1,0 +1,210 @@
+"""Reading messages: of a column of JSON texts, the envelope and the values that identity and views need. The speed layer reads records with it, batch the log.
+
+Nearly every message is read in one go by msgspec, which is as strict as the JSON standard and refuses what is not of the expected types. What it refuses, and
+what could exceed our bounds, is read by json_values.py; both read the same (tests/millrace/test_messages.py).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.algebra import NUMBER_TYPE
+from millrace.fold import PLAIN_PATHS, decimals, value_column
+from millrace.json_values import DEEPEST, LONGEST, parse_object, scaled_number, text_of
+from millrace.traits import State
+
+ENVELOPE = ("type", "messageId", "userId", "anonymousId", "previousId", "event", "name", "timestamp")
+BODIES = ("properties", "traits", "context")
+TRAIT_PATHS = ("traits.email", "traits.phone", "context.traits.email", "context.traits.phone")
+"""Paths that identity reads."""
+_Text, _Id, _Scalar = str | None, str | int | None, str | int | float | bool | None
+_LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % LONGEST)
+_Tree = dict[str, Any]
+
+
+class Messages:
+    """Messages as read, one a text of the column. ``problems``: the reason why a row has none, by row; its fields and values are null."""
+
+    def __init__(self, read: list[Any], strict: dict[int, dict[str, Any]], problems: dict[int, str], attributes: dict[str, tuple[str, ...]]) -> None:
+        self.problems = problems
+        self._read, self._strict, self._attributes = read, strict, attributes
+        self._bodies: dict[str, list[Any] | None] = {}
+
+    def field(self, name: str) -> pa.Array:
+        """A field of the envelope as text."""
+        return texts(list(map(attrgetter(name), self._read)))
+
+    def value(self, path: str, value_type: str) -> pa.Array:
+        """The values at a path as text, or as decimals of scale 9 below 10**15; null when absent or unusable."""
+        found = self._values(path)
+        return numbers(found) if value_type == "number" else texts(found)
+
+    def _values(self, path: str) -> list[Any]:
+        body, _, *deeper = path.split(".")
+        first, *rest = self._attributes[path]
+        if body not in self._bodies:
+            bodies = list(map(attrgetter(body), self._read))
+            self._bodies[body] = bodies if any(bodies) else None
+        key, present = attrgetter(first), self._bodies[body]
+        found = [None if value is None else key(value) for value in present] if present else [None] * len(self._read)
+        if rest and present:
+            found = [value if value is None else _inside(value, rest, deeper) for value in found]
+        for row, message in self._strict.items():
+            found[row] = _at_path(message, path)
+        return found
+
+
+class MessageReader:
+    """Reads messages for a set of value paths (``properties.revenue``, ``context.device.model``) and those of identity."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        wanted = {path for path in paths if path.partition(".")[0] in BODIES} | {*TRAIT_PATHS}
+        tree: _Tree = {body: {} for body in BODIES}
+        for path in sorted(wanted):
+            place = tree
+            for key in path.split("."):
+                place = place.setdefault(key, {})
+        whole = {path for path in wanted if any(other.startswith(f"{path}.") for other in wanted)}
+        fields = [(name, _Id if name.endswith("Id") else _Text, None) for name in ENVELOPE]
+        bodies = [(body, _struct(body, tree[body], whole) | None, None) for body in BODIES]
+        self._type = msgspec.defstruct("Message", [*fields, *bodies], gc=False)
+        self._decode = msgspec.json.Decoder(self._type).decode
+        self._attributes = {path: _attributes(path, tree) for path in wanted}
+
+    def read(self, payloads: pa.Array) -> Messages:
+        """The messages of a column of bytes or text."""
+        problems = _not_utf8(payloads)
+        read, strict, nothing = [], {}, self._type()
+        for row, text in enumerate(payloads.cast(pa.binary()).to_pylist()):
+            if row not in problems and (len(text) < DEEPEST or _is_bounded(text)):
+                try:
+                    read.append(self._decode(text))
+                    continue
+                except (msgspec.DecodeError, UnicodeError, RecursionError):
+                    pass
+            message = problems.get(row) or self._read_strictly(text)
+            if isinstance(message, str):
+                problems[row] = message
+                read.append(nothing)
+            else:
+                strict[row] = message
+                read.append(self._type(**{name: text_of(message.get(name)) for name in ENVELOPE}))
+        return Messages(read, strict, problems, self._attributes)
+
+    def _read_strictly(self, text: bytes) -> dict[str, Any] | str:
+        message = parse_object(text.decode())
+        if message is None:
+            return "malformed_json"
+        return message if all(isinstance(message.get(body), dict | None) for body in BODIES) else "bad_properties"
+
+
+def value_specs(states: Iterable[State]) -> list[tuple[str, str]]:
+    """(path, type) of each value that the states read from messages."""
+    return sorted({(state.value, state.value_type) for state in states if state.value and state.value not in PLAIN_PATHS})
+
+
+def value_columns(messages: Messages, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:
+    """Typed values of the messages, one column for each (path, type), named as the fold expects them."""
+    return {value_column(*spec): messages.value(*spec) for spec in specs}
+
+
+def texts(values: Sequence[Any]) -> pa.Array:
+    """Values as text (json_values.text_of)."""
+    for kind in (pa.string(), pa.int64()):
+        try:
+            return pa.array(values, kind).cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            continue
+    return pa.array([value if type(value) is str else text_of(value) for value in values], pa.string())
+
+
+def numbers(values: Sequence[Any]) -> pa.Array:
+    """Values as decimals (json_values.scaled_number). A double that is a decimal of six digits to its last bit has no other shortest text."""
+    try:
+        doubles = pa.array(values, pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return _exact_numbers(values)
+    found = doubles.fill_null(0).to_numpy(zero_copy_only=False)
+    millionths = np.rint(found * 1e6)
+    if not ((np.abs(millionths) < 1e12) & (millionths / 1e6 == found)).all():
+        return _exact_numbers(values)
+    scaled = pa.array(millionths.astype(np.int64) * 1_000, pa.int64(), mask=doubles.is_null().to_numpy(zero_copy_only=False))
+    return pa.Array.from_buffers(NUMBER_TYPE, len(scaled), scaled.cast(pa.decimal128(19, 0)).buffers())
+
+
+def _exact_numbers(values: Sequence[Any]) -> pa.Array:
+    scaled = [None if value is None else scaled_number(value) for value in values]
+    return pc.if_else(pa.array([number is not None for number in scaled]), decimals([number or 0 for number in scaled]), pa.scalar(None, NUMBER_TYPE))
+
+
+def _struct(name: str, tree: _Tree, whole: set[str]) -> type[msgspec.Struct]:
+    """The type of an object of which the keys of the tree are wanted. An object in the place of a value that is wanted as a whole is left to the strict reading."""
+    fields = []
+    for place, (key, inner) in enumerate(tree.items()):
+        path = f"{name}.{key}"
+        fields.append((f"v{place}", _struct(path, inner, whole) | _Scalar if inner and path not in whole else _Scalar, None))
+    return msgspec.defstruct("Body", fields, gc=False, rename={f"v{place}": key for place, key in enumerate(tree)})
+
+
+def _attributes(path: str, tree: _Tree) -> tuple[str, ...]:
+    """Where the structs keep the value of a path, below its body."""
+    body, *keys = path.split(".")
+    place, found = tree[body], []
+    for key in keys:
+        found.append(f"v{list(place).index(key)}")
+        place = place[key]
+    return tuple(found)
+
+
+def _inside(value: Any, attributes: list[str], keys: list[str]) -> Any:
+    """What a value of a body holds. A text that is itself a JSON object counts as that object."""
+    if isinstance(value, str):
+        return _at_keys(parse_object(value), keys)
+    for attribute in attributes:
+        value = getattr(value, attribute, None)
+    return value
+
+
+def _at_path(message: dict[str, Any], path: str) -> Any:
+    body, key, *deeper = path.split(".")
+    found = (message.get(body) or {}).get(key)
+    return _at_keys(parse_object(found) if deeper and isinstance(found, str) else found, deeper)
+
+
+def _at_keys(found: Any, keys: list[str]) -> Any:
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _is_bounded(text: bytes) -> bool:
+    """Whether a text has neither more levels nor longer numbers than are read."""
+    return text.count(b"{") + text.count(b"[") <= DEEPEST and not _has_long_number(text)
+
+
+def _has_long_number(text: bytes) -> bool:
+    return len(text) - len(text.translate(None, b"0123456789")) > LONGEST and _LONG_NUMBER.search(text) is not None
+
+
+def _not_utf8(payloads: pa.Array) -> dict[int, str]:
+    """Rows that are absent or no UTF-8."""
+    try:
+        payloads.cast(pa.string())
+        bad = np.flatnonzero(payloads.is_null().to_numpy(zero_copy_only=False)).tolist() if payloads.null_count else []
+    except pa.ArrowInvalid:
+        bad = [row for row, text in enumerate(payloads.to_pylist()) if text is None or not _is_utf8(text)]
+    return dict.fromkeys(bad, "invalid_utf8")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

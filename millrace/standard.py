@@ -1,0 +1,110 @@
+"""From Kafka records to standard events: read, standardise, give each bad record its reason; Arrow in, Arrow out. Pure: no session, I/O, clock.
+
+The speed layer calls it on the records of an epoch.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.event_times import claimed_times
+from millrace.identifiers import identifiers_of
+from millrace.identity import Nodes
+from millrace.messages import MessageReader, Messages, value_columns, value_specs
+from millrace.tables import TIME
+from millrace.traits import State
+
+TYPES = ("track", "identify", "page", "screen", "group", "alias")
+FUTURE_LIMIT = 24 * 3_600 * 1_000_000
+CLAMP = 5 * 60 * 1_000_000
+MAX_ID_LENGTH = 1_024
+_IDS = ("messageId", "userId", "anonymousId", "previousId")
+
+
+class Standardizer:
+    """Standardises records for the states of all views, under a tenant's token secret."""
+
+    def __init__(self, states: Iterable[State], secret: bytes) -> None:
+        self._values = value_specs(states)
+        self._reader = MessageReader(path for path, _ in self._values)
+        self._nodes = Nodes(secret)
+
+    def standardize(self, records: pa.Table) -> pa.Table:
+        """One standard row per record. In: partition, offset, received_at, source, payload (bytes). Out: those and event_time (clamped), message_id, type, name,
+        identifiers, node (the owner), dedup_key (16 bytes of (source, message id)), a column a typed value, reason (null when accepted)."""
+        records = records.combine_chunks()
+        messages = self._reader.read(_chunk(records["payload"]))
+        fields = {name: messages.field(name) for name in ("type", *_IDS)}
+        kind = fields["type"]
+        event, other, is_track = messages.field("event"), messages.field("name"), _true(pc.equal(kind, "track"))
+        name = pc.if_else(pa.array(is_track), event, other)
+        message_id = _nonempty(fields["messageId"])
+        lists, node = identifiers_of(_places(messages, fields), self._nodes)
+        received = _chunk(records["received_at"]).cast(pa.int64()).to_numpy()
+        spelled = messages.field("timestamp")
+        times, is_time = claimed_times(spelled)
+        unclaimed = spelled.is_null().to_numpy(zero_copy_only=False)
+        claimed = np.where(unclaimed, received, times)
+        wrong = {
+            "missing_type": kind.is_null().to_numpy(zero_copy_only=False),
+            "unknown_type": ~_true(pc.is_in(kind, pa.array(TYPES))),
+            "missing_message_id": message_id.is_null().to_numpy(zero_copy_only=False),
+            "identifier_too_long": np.logical_or.reduce([_true(pc.greater(pc.utf8_length(fields[field]), MAX_ID_LENGTH)) for field in _IDS]),
+            "missing_identifier": node.is_null().to_numpy(zero_copy_only=False),
+            "missing_event_name": is_track & _nonempty(name).is_null().to_numpy(zero_copy_only=False),
+            "bad_timestamp": ~(unclaimed | is_time),
+            "event_time_out_of_range": (claimed < 0) | (claimed > received + FUTURE_LIMIT),
+        }
+        columns = {
+            "message_id": message_id, "type": kind, "name": name, "identifiers": lists, "node": node,
+            "event_time": pa.array(np.minimum(claimed, received + CLAMP)).cast(TIME),
+            "dedup_key": _dedup_keys(_chunk(records["source"]), message_id), "reason": _reasons(messages.problems, wrong),
+            **value_columns(messages, self._values),
+        }  # fmt: skip
+        return pa.table({**{name: records[name] for name in records.column_names}, **columns})
+
+
+def _places(messages: Messages, fields: Mapping[str, pa.Array]) -> list[tuple[str, pa.Array]]:
+    """Clear identifiers, highest priority first. E-mail and phone: traits of an identify call, otherwise the traits in its context. An alias' previousId may
+    have been either kind of id, so it is a node of both."""
+    is_identify, is_alias = (pc.equal(fields["type"], name) for name in ("identify", "alias"))
+    absent = pa.scalar(None, pa.string())
+    previous = pc.if_else(is_alias, fields["previousId"], absent)
+    email, phone = (
+        pc.coalesce(pc.if_else(is_identify, messages.value(f"traits.{name}", "string"), absent), messages.value(f"context.traits.{name}", "string"))
+        for name in ("email", "phone")
+    )
+    return [
+        ("user_id", fields["userId"]), ("user_id", previous), ("email", email), ("phone", phone), ("anonymous_id", fields["anonymousId"]), ("anonymous_id", previous),
+    ]  # fmt: skip
+
+
+def _dedup_keys(source: pa.Array, message_id: pa.Array) -> pa.Array:
+    prefixes = {name: f"{name}\0" for name in pc.unique(source).to_pylist()}
+    texts = [prefixes[name] + (text or "") for name, text in zip(source.to_pylist(), message_id.to_pylist(), strict=True)]
+    digests = b"".join([hashlib.md5(text.encode(), usedforsecurity=False).digest() for text in texts])
+    return pa.Array.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(digests)]).cast(pa.binary())
+
+
+def _reasons(problems: Mapping[int, str], wrong: Mapping[str, np.ndarray]) -> pa.Array:
+    """The first thing wrong with each record, as a code of the table ``log/rejected``; null when it is accepted."""
+    codes = np.select(list(wrong.values()), range(len(wrong)), default=-1)
+    names = [*wrong, *sorted(set(problems.values()))]
+    for row, problem in problems.items():
+        codes[row] = names.index(problem)
+    return pa.array(names).take(pa.array(codes, mask=codes < 0))
+
+
+def _nonempty(text: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def _true(flags: pa.Array) -> np.ndarray:
+    return flags.fill_null(False).to_numpy(zero_copy_only=False)
+
+
+def _chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
