@@ -106,11 +106,11 @@ def _received(ledger: Ledger, *, after: int) -> int:
 def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, *, log_rows: int, serving: Manifest | None) -> Engine:
     """The driver for what fits it."""
     published = sum(DeltaTable(tables.path(name), version=version).count() for name, version in serving.tables.items()) if serving else 0
+    if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
+        return DriverEngine(tables)
     session = spark.newSession()
     for name, value in _WORKING.items():
         session.conf.set(name, value)
-    if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
-        return DriverEngine(session, tables)
     partitions = max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows)
     session.conf.set("spark.sql.shuffle.partitions", partitions)
     return SparkEngine(session, tables, partitions=partitions)

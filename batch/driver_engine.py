@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
 from batch.counted import POSITION, keys_in_history, repeated_rows
 from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
@@ -32,8 +31,8 @@ Folded = dict[str, pa.Table]
 class DriverEngine:
     """See ``Engine``."""
 
-    def __init__(self, spark: SparkSession, tables: TenantTables) -> None:
-        self._spark, self._tables = spark, tables
+    def __init__(self, tables: TenantTables) -> None:
+        self._tables = tables
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         rows = self._events(definitions, after=after, until=until)

@@ -24,10 +24,10 @@ from millrace.topics import ensure_topic
 from serving.store.store import Store
 from speed.housekeeping import Housekeeper
 from speed.stream import StreamSettings, start_stream
-from tests.millrace.records import MALFORMED, WRONG_MEANING, damage, sound
 from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, TRAITS, message
 from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log
 from tests.laws.product import comparable, python_rows
+from tests.millrace.records import MALFORMED, WRONG_MEANING, damage, sound
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
