@@ -64,7 +64,7 @@ class DriverEngine:
 
     def _with_values(self, rows: pa.Table, definitions: Definitions) -> pa.Table:
         found = rows.drop_columns(["payload"])
-        for name, values in typed_values(rows["payload"].combine_chunks(), specs_of(definitions)).items():
+        for name, values in typed_values(rows["payload"], specs_of(definitions)).items():
             found = found.append_column(name, values)
         return found
 

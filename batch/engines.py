@@ -76,7 +76,7 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-def typed_values(payloads: pa.Array, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:
+def typed_values(payloads: pa.ChunkedArray, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:
     """The typed values of messages by column name, read as the speed layer read them. ``specs``: see ``messages.value_specs``."""
     return value_columns(MessageReader(path for path, _ in specs).read(payloads), specs)
 

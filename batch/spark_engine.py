@@ -124,12 +124,12 @@ class SparkEngine:
 
 def _with_values(log: DataFrame, specs: list[tuple[str, str]]) -> DataFrame:
     """The log's rows with typed values in the place of their payloads: only payloads go to Python and only values come back."""
-    kinds = {name: values.type for name, values in typed_values(pa.array([], pa.string()), specs).items()}
+    kinds = {name: values.type for name, values in typed_values(pa.chunked_array([], pa.string()), specs).items()}
     if not kinds:
         return log.select(*LOG_COLUMNS)
 
     def read(payloads: pa.Array) -> pa.Array:
-        found = typed_values(payloads, specs)
+        found = typed_values(pa.chunked_array([payloads]), specs)
         return pa.StructArray.from_arrays(list(found.values()), names=list(found))
 
     values = F.arrow_udf(read, ddl(pa.schema(list(kinds.items()))))("payload").alias("values")

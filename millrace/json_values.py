@@ -104,8 +104,19 @@ def _depth(text: str) -> int:
 
 
 def _compact(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{_compact(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_compact, value)) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else text_of(value) or "null"
+    """An object or a list as JSON text; without recursion, as it may be deep. What is text already waits as a tuple of one."""
+    found: list[str] = []
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, tuple):
+            found.append(item[0])
+        elif isinstance(item, dict):
+            pairs = [part for key, inner in item.items() for part in ((",",), (f"{json.dumps(key, ensure_ascii=False)}:",), inner)]
+            waiting.extend(reversed([("{",), *pairs[1:], ("}",)]))
+        elif isinstance(item, list):
+            items = [part for inner in item for part in ((",",), inner)]
+            waiting.extend(reversed([("[",), *items[1:], ("]",)]))
+        else:
+            found.append(json.dumps(item, ensure_ascii=False) if isinstance(item, str) else text_of(item) or "null")
+    return "".join(found)

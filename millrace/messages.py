@@ -75,33 +75,40 @@ class MessageReader:
         bodies = [(body, _struct(body, tree[body], whole) | None, None) for body in BODIES]
         self._type = msgspec.defstruct("Message", [*fields, *bodies], gc=False)
         self._decode = msgspec.json.Decoder(self._type).decode
+        self._nothing = self._type()
         self._attributes = {path: _attributes(path, tree) for path in wanted}
 
-    def read(self, payloads: pa.Array) -> Messages:
+    def read(self, payloads: pa.ChunkedArray) -> Messages:
         """The messages of a column of bytes or text."""
-        problems = _not_utf8(payloads)
-        read, strict, nothing = [], {}, self._type()
-        for row, text in enumerate(payloads.cast(pa.binary()).to_pylist()):
-            if row not in problems and (len(text) < DEEPEST or _is_bounded(text)):
-                try:
-                    read.append(self._decode(text))
-                    continue
-                except (msgspec.DecodeError, UnicodeError, RecursionError):
-                    pass
-            message = problems.get(row) or self._read_strictly(text)
-            if isinstance(message, str):
-                problems[row] = message
-                read.append(nothing)
-            else:
-                strict[row] = message
-                read.append(self._type(**{name: text_of(message.get(name)) for name in ENVELOPE}))
+        read: list[Any] = []
+        strict: dict[int, dict[str, Any]] = {}
+        problems: dict[int, str] = {}
+        for chunk in payloads.chunks:
+            problems |= dict.fromkeys((len(read) + _not_utf8(chunk)).tolist(), "invalid_utf8")
+            for text in chunk.cast(pa.binary()).to_pylist():
+                row = len(read)
+                if row not in problems and (len(text) < DEEPEST or _is_bounded(text)):
+                    try:
+                        read.append(self._decode(text))
+                        continue
+                    except (msgspec.DecodeError, UnicodeError, RecursionError):
+                        pass
+                message = problems.get(row) or _read_strictly(text)
+                if isinstance(message, str):
+                    problems[row] = message
+                    read.append(self._nothing)
+                else:
+                    strict[row] = message
+                    read.append(self._type(**{name: text_of(message.get(name)) for name in ENVELOPE}))
         return Messages(read, strict, problems, self._attributes)
 
-    def _read_strictly(self, text: bytes) -> dict[str, Any] | str:
-        message = parse_object(text.decode())
-        if message is None:
-            return "malformed_json"
-        return message if all(isinstance(message.get(body), dict | None) for body in BODIES) else "bad_properties"
+
+def _read_strictly(text: bytes) -> dict[str, Any] | str:
+    """The message, or the reason why it is none."""
+    message = parse_object(text.decode())
+    if message is None:
+        return "malformed_json"
+    return message if all(isinstance(message.get(body), dict | None) for body in BODIES) else "bad_properties"
 
 
 def value_specs(states: Iterable[State]) -> list[tuple[str, str]]:
@@ -192,14 +199,13 @@ def _has_long_number(text: bytes) -> bool:
     return len(text) - len(text.translate(None, b"0123456789")) > LONGEST and _LONG_NUMBER.search(text) is not None
 
 
-def _not_utf8(payloads: pa.Array) -> dict[int, str]:
+def _not_utf8(payloads: pa.Array) -> np.ndarray:
     """Rows that are absent or no UTF-8."""
     try:
         payloads.cast(pa.string())
-        bad = np.flatnonzero(payloads.is_null().to_numpy(zero_copy_only=False)).tolist() if payloads.null_count else []
+        return np.flatnonzero(payloads.is_null().to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
-        bad = [row for row, text in enumerate(payloads.to_pylist()) if text is None or not _is_utf8(text)]
-    return dict.fromkeys(bad, "invalid_utf8")
+        return np.flatnonzero([text is None or not _is_utf8(text) for text in payloads.to_pylist()])
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -35,15 +35,14 @@ class Standardizer:
     def standardize(self, records: pa.Table) -> pa.Table:
         """One standard row per record. In: partition, offset, received_at, source, payload (bytes). Out: those and event_time (clamped), message_id, type, name,
         identifiers, node (the owner), dedup_key (16 bytes of (source, message id)), a column a typed value, reason (null when accepted)."""
-        records = records.combine_chunks()
-        messages = self._reader.read(_chunk(records["payload"]))
+        messages = self._reader.read(records["payload"])
         fields = {name: messages.field(name) for name in ("type", *_IDS)}
         kind = fields["type"]
         event, other, is_track = messages.field("event"), messages.field("name"), _true(pc.equal(kind, "track"))
         name = pc.if_else(pa.array(is_track), event, other)
         message_id = _nonempty(fields["messageId"])
         lists, node = identifiers_of(_places(messages, fields), self._nodes)
-        received = _chunk(records["received_at"]).cast(pa.int64()).to_numpy()
+        received = _whole(records["received_at"]).cast(pa.int64()).to_numpy()
         spelled = messages.field("timestamp")
         times, is_time = claimed_times(spelled)
         unclaimed = spelled.is_null().to_numpy(zero_copy_only=False)
@@ -61,7 +60,7 @@ class Standardizer:
         columns = {
             "message_id": message_id, "type": kind, "name": name, "identifiers": lists, "node": node,
             "event_time": pa.array(np.minimum(claimed, received + CLAMP)).cast(TIME),
-            "dedup_key": _dedup_keys(_chunk(records["source"]), message_id), "reason": _reasons(messages.problems, wrong),
+            "dedup_key": _dedup_keys(_whole(records["source"]), message_id), "reason": _reasons(messages.problems, wrong),
             **value_columns(messages, self._values),
         }  # fmt: skip
         return pa.table({**{name: records[name] for name in records.column_names}, **columns})
@@ -106,5 +105,6 @@ def _true(flags: pa.Array) -> np.ndarray:
     return flags.fill_null(False).to_numpy(zero_copy_only=False)
 
 
-def _chunk(column: pa.ChunkedArray) -> pa.Array:
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece. Not of payloads: those of an epoch may be more than the 2 GB that one piece can hold."""
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -35,7 +35,7 @@ def refuse(text: bytes) -> None:
 
 
 def read_by(reader: MessageReader, payloads: pa.Array) -> list[list[object]]:
-    found = reader.read(payloads)
+    found = reader.read(pa.chunked_array([payloads[:7], payloads[7:]]))
     columns = [found.field(name) for name in ENVELOPE] + [found.value(*spec) for spec in SPECS]
     return [[found.problems.get(row), *values] for row, values in enumerate(zip(*(column.to_pylist() for column in columns), strict=True))]
 
@@ -51,21 +51,29 @@ def test_a_message_read_in_one_go_is_the_one_read_strictly():
 def test_nearly_all_sound_messages_are_read_in_one_go():
     reader = MessageReader(["properties.revenue"])
     payloads = [raw(f',"properties":{{"revenue":{number}.25,"n":"\\u00e4"}},"timestamp":"2026-03-01"') for number in range(50)] + [raw(',"anonymousId":5')]
-    assert not reader.read(pa.array(payloads, pa.binary()))._strict
+    assert not reader.read(pa.chunked_array([payloads], pa.binary()))._strict
 
 
 @pytest.mark.parametrize("make", [lambda n: raw(',"deep":', bomb(n - 1)), lambda n: raw(',"properties":{"product":', bomb(n - 2, '{"id":', "}"), "}")])
 def test_the_deepest_message_that_is_read_is_the_same_for_both(make: Callable[[int], bytes]):
     payloads = pa.array([make(DEEPEST), make(DEEPEST + 1)], pa.binary())
-    assert [list(reader.read(payloads).problems.values()) for reader in readers(["properties.product.id"])] == [["malformed_json"]] * 2
-    assert [list(reader.read(payloads).problems) for reader in readers([])] == [[1], [1]]
+    assert [list(reader.read(pa.chunked_array([payloads])).problems.values()) for reader in readers(["properties.product.id"])] == [["malformed_json"]] * 2
+    assert [list(reader.read(pa.chunked_array([payloads])).problems) for reader in readers([])] == [[1], [1]]
+
+
+@pytest.mark.parametrize("pair", [("[", "]"), ('{"a":', "}")])
+def test_the_deepest_value_that_is_read_is_text_to_its_bottom(pair: tuple[str, str]):
+    deep = bomb(DEEPEST - 2, *pair)
+    payloads = pa.array([raw(',"properties":{"revenue":', deep, "}")], pa.binary())
+    for reader in readers(["properties.revenue"]):
+        assert reader.read(pa.chunked_array([payloads])).value("properties.revenue", "string").to_pylist() == [deep]
 
 
 @pytest.mark.parametrize("number", ["1{}", "0.{}1", "1.{}e5", "-1{}"])
 def test_the_longest_number_that_is_read_is_the_same_for_both(number: str):
     digits = LONGEST - sum(map(str.isdigit, number))
     payloads = pa.array([raw(',"n":', number.format("0" * count)) for count in (digits, digits + 1)], pa.binary())
-    assert [list(reader.read(payloads).problems) for reader in readers([])] == [[1], [1]]
+    assert [list(reader.read(pa.chunked_array([payloads])).problems) for reader in readers([])] == [[1], [1]]
 
 
 def test_numbers_are_those_of_the_oracle_whichever_way_they_are_read():
