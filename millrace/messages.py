@@ -7,6 +7,7 @@ what could exceed our bounds, is read by json_values.py; both read the same (tes
 import re
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -123,26 +124,37 @@ def value_columns(messages: Messages, specs: list[tuple[str, str]]) -> dict[str,
 
 def texts(values: Sequence[Any]) -> pa.Array:
     """Values as text (json_values.text_of)."""
-    for kind in (pa.string(), pa.int64()):
-        try:
-            return pa.array(values, kind).cast(pa.string())
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            continue
+    kinds = {*map(type, values), NoneType}  # asked for here: Arrow takes 5.0 for the integer 5 and true for 1
+    if kinds <= {str, NoneType}:
+        return pa.array(values, pa.string())
+    if kinds == {int, NoneType} and (found := _int64(values)) is not None:
+        return found.cast(pa.string())
     return pa.array([value if type(value) is str else text_of(value) for value in values], pa.string())
 
 
 def numbers(values: Sequence[Any]) -> pa.Array:
     """Values as decimals (json_values.scaled_number). A double that is a decimal of six digits to its last bit has no other shortest text."""
+    if not {*map(type, values)} <= {int, float, NoneType}:
+        return _exact_numbers(values)
     try:
-        doubles = pa.array(values, pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        found = np.array(values, dtype=np.float64)  # of an absent value: NaN
+    except OverflowError:
         return _exact_numbers(values)
-    found = doubles.fill_null(0).to_numpy(zero_copy_only=False)
-    millionths = np.rint(found * 1e6)
-    if not ((np.abs(millionths) < 1e12) & (millionths / 1e6 == found)).all():
+    absent = np.isnan(found)
+    doubles = np.where(absent, 0, found)
+    millionths = np.rint(doubles * 1e6)
+    if not ((np.abs(millionths) < 1e15) & (millionths / 1e6 == doubles)).all():
         return _exact_numbers(values)
-    scaled = pa.array(millionths.astype(np.int64) * 1_000, pa.int64(), mask=doubles.is_null().to_numpy(zero_copy_only=False))
+    scaled = pa.array(millionths.astype(np.int64) * 1_000, pa.int64(), mask=absent)
     return pa.Array.from_buffers(NUMBER_TYPE, len(scaled), scaled.cast(pa.decimal128(19, 0)).buffers())
+
+
+def _int64(values: Sequence[int | None]) -> pa.Array | None:
+    """The integers; None when they are larger."""
+    try:
+        return pa.array(values, pa.int64())
+    except (pa.ArrowInvalid, OverflowError):
+        return None
 
 
 def _exact_numbers(values: Sequence[Any]) -> pa.Array:

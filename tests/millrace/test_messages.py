@@ -48,6 +48,13 @@ def test_a_message_read_in_one_go_is_the_one_read_strictly():
     assert not wrong, "\n" + "\n".join(wrong)
 
 
+@pytest.mark.parametrize("value", ["5.0", "5", "-0", "-0.0", "1e3", "1E-3", "1e400", "true", "null", "12345678.5", "123456789012345678901", "[5.0]", '"5.0"', '{"id":5.0}', '{"id":true}', "0.1"])
+def test_a_value_that_is_alone_in_its_column_is_the_one_read_strictly(value: str):
+    payloads = pa.array([raw(f',"properties":{{"revenue":{value},"product":{value}}}')] * 2, pa.binary())
+    quick, strict = (read_by(reader, payloads) for reader in readers([path for path, _ in SPECS]))
+    assert quick == strict
+
+
 def test_nearly_all_sound_messages_are_read_in_one_go():
     reader = MessageReader(["properties.revenue"])
     payloads = [raw(f',"properties":{{"revenue":{number}.25,"n":"\\u00e4"}},"timestamp":"2026-03-01"') for number in range(50)] + [raw(',"anonymousId":5')]
@@ -100,6 +107,11 @@ def test_true_is_no_number_and_an_integer_of_any_size_is_its_digits():
     assert numbers(values).to_pylist() == [None, None, Decimal(1), Decimal(1), None, Decimal("-0.5"), None]
     assert texts(values).to_pylist() == ["true", "false", "1", "1", str(10**30), "-0.5", None]
     assert texts([1, None, 2]).to_pylist() == ["1", None, "2"]
-    assert texts([True, None]).to_pylist() == ["true", None]
+    assert [texts(mixed).to_pylist() for mixed in ([True, None], [5.0, None], [1, 5.0], [5.0, 1], [True, 1], [1, True], [1.0, False], [2**63, 1], [1, "1", 1.0])] == [
+        ["true", None], ["5.0", None], ["1", "5.0"], ["5.0", "1"], ["true", "1"], ["1", "true"], ["1.0", "false"], [str(2**63), "1"], ["1", "1", "1.0"],
+    ]  # fmt: skip
+    assert [numbers(mixed).to_pylist() for mixed in ([True, 1], [1, True], [1.0, True], [False], [None], [2**63, 1.5])] == [
+        [None, Decimal(1)], [Decimal(1), None], [Decimal(1), None], [None], [None], [None, Decimal("1.5")],
+    ]  # fmt: skip
     assert text_of({"a": [1, 2.50, None, True, "\n"]}) == '{"a":[1,2.5,null,true,"\\n"]}'
     assert messages.numbers([]).type == pa.decimal128(38, 9)
