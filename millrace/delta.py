@@ -82,7 +82,7 @@ class TenantTables:
         properties = CommitProperties(app_transactions=[Transaction(app_id, epoch)])
         lacks_columns = len(table.schema) < len(found.schema().fields)  # states of earlier definitions: null from now on
         mode = "merge" if lacks_columns else None
-        writer = _QUICK if table.name.startswith("speed/") else _COMPACT
+        writer = _QUICK if table.brief else _COMPACT
         write_deltalake(found, conform(rows, table.schema), mode="append", schema_mode=mode, commit_properties=properties, writer_properties=writer)
         return True
 

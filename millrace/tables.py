@@ -84,12 +84,14 @@ REQUESTS = pa.schema([("request_id", pa.string()), ("requested_at", TIME), ("act
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table of the catalogue. ``statistics``: columns with min/max in the Delta log (never personal data); ``hot``: small frequent commits."""
+    """A Delta table of the catalogue. ``statistics``: columns with min/max in the Delta log (never personal data); ``hot``: small frequent commits;
+    ``brief``: rows that go when a batch has them."""
 
     name: str
     schema: pa.Schema
     statistics: tuple[str, ...]
     hot: bool = False
+    brief: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
@@ -100,7 +102,7 @@ class Table:
 EVENTS = Table("log/events", LOG_EVENTS, ("epoch", "partition", "offset", "received_at", "event_time"), hot=True)
 REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"), hot=True)
 LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
-SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True)
+SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True, brief=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
@@ -125,7 +127,7 @@ def batch_view(name: str, view: View) -> Table:
 
 
 def speed_view(name: str, view: View) -> Table:
-    return Table(f"speed/{name}", pa.schema([("epoch", pa.int64()), *view_schema(view)]), ("epoch", "hop", "hop_start"), hot=True)
+    return Table(f"speed/{name}", pa.schema([("epoch", pa.int64()), *view_schema(view)]), ("epoch", "hop", "hop_start"), hot=True, brief=True)
 
 
 def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
