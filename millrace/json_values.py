@@ -26,7 +26,7 @@ _EXACT = Context(prec=1_200, rounding=ROUND_HALF_UP, Emax=10**6, Emin=-(10**6))
 _LIMIT = 10 ** (15 + SCALE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Number:
     """A JSON number as the text that stands for it."""
 
@@ -83,13 +83,16 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _number(text: str) -> Number:
-    if sum(map(str.isdigit, text)) > LONGEST:
+    if len(text) > LONGEST and sum(map(str.isdigit, text)) > LONGEST:
         raise ValueError(f"a number of {len(text)} characters")
-    is_double = any(mark in text for mark in ".eE")
-    return Number(double_text(float(text)) if is_double else "0" if text == "-0" else text)
+    return Number("0" if text == "-0" else text)
 
 
-_DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_refuse)
+def _double(text: str) -> Number:
+    return Number(double_text(float(_number(text).text)))
+
+
+_DECODER = json.JSONDecoder(parse_int=_number, parse_float=_double, parse_constant=_refuse)
 
 
 def _depth(text: str) -> int:
