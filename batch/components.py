@@ -30,9 +30,9 @@ def components(edges: pa.Table) -> pa.Table:
     hints = pa.chunked_array([*edges["hint_a"].chunks, *edges["hint_b"].chunks])
     seen_at = np.empty(len(names), dtype=np.int64)
     seen_at[codes[::-1]] = np.arange(len(codes))[::-1]
-    return pa.Table.from_arrays(
-        [names, pa.array(persons[label], pa.string()), hints.take(pa.array(seen_at)).combine_chunks(), positions.take(pa.array(first))], schema=NODES
-    )
+    ids = pa.array(persons[label], pa.string())
+    hint = hints.take(pa.array(seen_at)).combine_chunks()
+    return pa.Table.from_arrays([names, ids, ids, pa.nulls(len(names), pa.string()), hint, positions.take(pa.array(first))], schema=NODES)
 
 
 def _ranked_positions(first_seen: pa.StructArray) -> tuple[np.ndarray, pa.StructArray]:

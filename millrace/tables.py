@@ -59,8 +59,16 @@ EDGES = pa.schema(
 
 SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
 
-NODES = pa.schema([("node", pa.string()), ("person_id", pa.string()), ("hint", pa.string()), ("first_seen", POSITION)])
-"""One node with its person as of the cut."""
+NODES = pa.schema(
+    [
+        ("node", pa.string()), ("person_id", pa.string()), ("component", pa.string()), ("isolated", pa.string()), ("hint", pa.string()), ("first_seen", POSITION),
+    ]
+)  # fmt: skip
+"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, shared). ``component``: the person its component is named after;
+where no limit is broken a component is one person."""
+
+REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
+"""An edge that joins nobody, and why: blocked, shared, unique or limit. Every other edge is accepted."""
 
 MANIFEST = pa.schema(
     [
@@ -102,6 +110,7 @@ REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"),
 LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
 SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
+BATCH_REFUSED = Table("batch/refused", REFUSED, ("reason",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))

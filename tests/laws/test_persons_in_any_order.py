@@ -1,0 +1,52 @@
+"""The order law: which edges came first, in which batches and how often changes nothing about who is one person; and rules are kept as the oracle keeps them."""
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.resolution import Resolution, resolve
+from tests.laws import oracle_persons as oracle
+from tests.laws.edge_sets import edge_sets, edges_table, rule_sets, shuffled_with_repeats
+from tests.laws.law import law
+
+
+def members(found: Resolution) -> dict[str, frozenset[str]]:
+    people: dict[str, set[str]] = {}
+    for node, person in zip(found.nodes["node"].to_pylist(), found.nodes["person_id"].to_pylist(), strict=True):
+        people.setdefault(person, set()).add(node)
+    return {person: frozenset(nodes) for person, nodes in people.items()}
+
+
+def refused(edges: pa.Table, found: Resolution) -> dict[tuple[str, str], str]:
+    rows = zip(edges["a"].to_pylist(), edges["b"].to_pylist(), found.refused.to_pylist(), strict=True)
+    verdicts = {(a, b, reason) for a, b, reason in rows}
+    assert len({verdict[:2] for verdict in verdicts}) == len(verdicts), "two rows of one pair are judged differently"
+    return {(a, b): reason for a, b, reason in verdicts if reason}
+
+
+@law(share=0.75)
+@given(sightings=edge_sets(), rules=rule_sets(), chance=st.randoms(use_true_random=False))
+def test_any_order_and_repetition_of_edges_gives_the_persons_and_the_verdicts_of_the_oracle(sightings, rules, chance):
+    given_rules, expected = rules[0], oracle.judge(sightings, rules[1])
+    first = None
+    for edges in (edges_table(sightings), edges_table(shuffled_with_repeats(sightings, chance))):
+        found = resolve(edges, given_rules)
+        assert members(found) == expected.members
+        assert refused(edges, found) == expected.refused
+        assert {node: reason for node, reason in zip(*(found.nodes[name].to_pylist() for name in ("node", "isolated")), strict=True) if reason} == expected.isolated
+        assert first is None or found.nodes.equals(first)
+        first = found.nodes
+
+
+@law(share=0.25)
+@given(sightings=edge_sets(), rules=rule_sets())
+def test_a_component_is_a_union_of_persons_that_no_accepted_edge_leaves(sightings, rules):
+    edges = edges_table(sightings)
+    found = resolve(edges, rules[0])
+    component = dict(zip(found.nodes["node"].to_pylist(), found.nodes["component"].to_pylist(), strict=True))
+    person = dict(zip(found.nodes["node"].to_pylist(), found.nodes["person_id"].to_pylist(), strict=True))
+    assert all(component[node] == next(component[other] for other in person if person[other] == person[node]) for node in person)
+    assert set(component.values()) <= set(person.values())
+    for a, b, reason in zip(edges["a"].to_pylist(), edges["b"].to_pylist(), found.refused.to_pylist(), strict=True):
+        assert (person[a] == person[b]) == (reason is None)
+        assert component[a] == component[b] or reason in ("blocked", "shared", "unique", "limit")
