@@ -22,10 +22,11 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo
 from millrace.faults import crash_point
+from millrace.keys import read_keys
 from millrace.ledger import NOTHING, Ledger, read_ledger
 from millrace.manifest import Manifest, read_manifests, write_manifest
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import BATCH_NODES
+from millrace.tables import BATCH_NODES, BATCH_REFUSED
 
 log = logging.getLogger(__name__)
 _WORKING = {
@@ -42,9 +43,10 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     manifests = read_manifests(tables)
     serving = manifests[-1] if manifests else None
     _check_work(ledger, definitions, serving=serving, full=full)
+    rules = definitions.identity.compiled(read_keys(tables.root, tables.tenant).token_secret)
     base = serving if serving and serving.definitions_hash == definitions.hash and not full else None
     after, served = (manifest.cut if manifest else NOTHING for manifest in (base, serving))
-    for table in (*tables_of(definitions), BATCH_NODES):
+    for table in (*tables_of(definitions), BATCH_NODES, BATCH_REFUSED):
         tables.create(table)
     seconds: dict[str, float] = {}
     engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving)
@@ -53,7 +55,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
             coverage = prove_coverage(found, ledger, after=after)
         with _timed(seconds, "states"):
-            versions = write_states(engine, found, definitions, tables, base=base)
+            versions = write_states(engine, found, definitions, tables, rules=rules, base=base)
         crash_point("batch.states_written")
         with _timed(seconds, "invariance"):
             invariance = prove_invariance(engine, found, definitions, serving=serving, ledger=ledger, versions=versions)

@@ -66,7 +66,7 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
         """The same bytes as the answer had; 410 when the versions it stands on are no longer kept."""
         try:
             async with one_replay:
-                again = await run_in_threadpool(replay, store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer)
+                again = await run_in_threadpool(replay, store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret)
         except ForgedReceipt:
             return not_found()
         except ReceiptExpired as error:

@@ -28,7 +28,7 @@ MANIFEST = "manifest"
 class Follower:
     """``serving`` and ``problems`` are read under ``lock``."""
 
-    def __init__(self, tables: TenantTables, definitions: Definitions, *, poll_s: float, reopen_s: float) -> None:
+    def __init__(self, tables: TenantTables, definitions: Definitions, *, secret: bytes, poll_s: float, reopen_s: float) -> None:
         self.lock = threading.Lock()
         self.serving: Generation | None = None
         self.ledger: LedgerTail | None = None
@@ -36,6 +36,7 @@ class Follower:
         self.ready = threading.Event()
         self.looked_at = 0.0
         self._tables, self._definitions, self._poll_s, self._reopen_s = tables, definitions, poll_s, reopen_s
+        self._secret = secret
         self._folders = BaseFolders(tables)
         self._manifest_log = CommitLog(tables, MANIFESTS)
         self._manifests: list[Manifest] = []
@@ -105,7 +106,7 @@ class Follower:
         if self._opening is None:
             due = [m for m in self._candidates() if self._retry_at.get(m and m.manifest_id, 0.0) <= time.monotonic()]
             if due:
-                self._opening = Opening(self._tables, self._folders, ledger, manifest=due[0], definitions=self._definitions)
+                self._opening = Opening(self._tables, self._folders, ledger, manifest=due[0], definitions=self._definitions, secret=self._secret)
 
     def _candidates(self) -> list[Manifest | None]:
         """What may be opened instead of what is served, best first: the newest manifest; any older one rather than nothing."""

@@ -18,8 +18,9 @@ from serving.store.coverage import check_counts, check_edges
 from serving.store.layout import Layout, Slots, encode
 from serving.store.layout import decode as decode_slots
 from serving.store.ledger_tail import LedgerTail
-from serving.store.persons import Change, Persons
+from serving.store.persons import Persons
 from serving.store.plan import Plan
+from serving.store.regrouping import Change
 from serving.store.tail import EpochTail
 
 STEP_EPOCHS = 200
@@ -49,7 +50,7 @@ class Generation:
     ``newest`` are the definitions of the directory: what is served before the first publish, and the only ones besides the manifest's that are known.
     """
 
-    def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None) -> None:
+    def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None, *, secret: bytes) -> None:
         definitions = manifest.definitions if manifest else newest
         self.definitions, self._held, self._tables = definitions, held, tables
         self._known = {definitions.hash} | ({newest.hash} if covers(newest, definitions) else set())
@@ -59,7 +60,7 @@ class Generation:
         self.layout = Layout(view)
         self._plan = Plan(view, self.layout)
         self._reader, self._writer_reader = (held.base.reader(), held.base.reader()) if held else (NoReader(), NoReader())
-        self._persons = Persons()
+        self._persons = Persons(definitions.identity.compiled(secret))
         self._slots: dict[str, bytes] = {}
         self.start_over()
         self.note(committed_at=0, complete=True)

@@ -49,7 +49,7 @@ class Store:
     ) -> None:
         self.tables = TenantTables(root, tenant)
         self.definitions, self.clock, self.sealer = definitions, clock, Sealer(secret)
-        self._follower = Follower(self.tables, definitions, poll_s=settings.poll, reopen_s=settings.reopen_after)
+        self._follower = Follower(self.tables, definitions, secret=secret, poll_s=settings.poll, reopen_s=settings.reopen_after)
         self._lock = self._follower.lock
 
     def start(self) -> "Store":

@@ -56,9 +56,9 @@ def test_full_equals_incremental(tenant: Tenant) -> None:
     for row in (*states(tenant, incremental), *states(tenant, full)):
         row.pop("distinct_properties_store__order_completed")
     assert states_without_sketches(tenant, incremental) == states_without_sketches(tenant, full)
-    assert tenant.tables.read("batch/nodes", version=incremental.tables["batch/nodes"]).equals(
-        tenant.tables.read("batch/nodes", version=full.tables["batch/nodes"])
-    )
+    for name in ("batch/nodes", "batch/refused"):
+        rows = [tenant.tables.read(name, version=manifest.tables[name]) for manifest in (incremental, full)]
+        assert len(rows[0]) > 0 and rows[0].sort_by([(rows[0].column_names[0], "ascending")]).equals(rows[1].sort_by([(rows[1].column_names[0], "ascending")]))
 
 
 def states_without_sketches(tenant: Tenant, manifest) -> list[dict]:
@@ -140,14 +140,18 @@ def test_build_under_other_definitions_than_the_stream_is_refused_and_new_ones_f
     assert [row["max_properties_revenue"] for row in states(tenant, manifest)] == [Decimal(3)]
 
 
-def test_persons_are_the_connected_components(tenant: Tenant) -> None:
+def test_persons_are_what_edges_and_rules_make_them_and_refused_edges_are_kept_with_the_reason(tenant: Tenant) -> None:
     identify = {"type": "identify", "userId": "u1", "messageId": "i1", "traits": {"email": "A@x.org"}}
     tenant.send(order("m1", anonymousId="a1"), identify, order("m2", user="u2"), {"type": "alias", "messageId": "x", "userId": "u1", "previousId": "old"})
+    tenant.send(order("m3", user="u1", anonymousId="kiosk"), order("m4", user="u2", anonymousId="kiosk"), order("m5", user="null", anonymousId="a1"))
     tenant.run()
     manifest = build(tenant.spark, tenant.tables, tenant.definitions)
     nodes = tenant.tables.read("batch/nodes", version=manifest.tables["batch/nodes"])
     sizes = nodes.group_by("person_id").aggregate([("node", "count")])["node_count"].to_pylist()
-    assert sorted(sizes) == [1, 5]
+    assert sorted(sizes) == [1, 1, 1, 1, 4], "user ids old, u2 and null, the kiosk; u1 with its mail, its device and the old device"
+    assert sorted(found for found in nodes["isolated"].to_pylist() if found) == ["blocked", "shared"]
+    refused = tenant.tables.read("batch/refused", version=manifest.tables["batch/refused"])
+    assert sorted(refused["reason"].to_pylist()) == ["blocked", "shared", "shared", "unique"]
 
 
 def by_duckdb(path: str) -> list[dict]:

@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.resolution import Resolution, resolve
+from millrace.tables import SPEED_EDGES
+from serving.store.persons import Persons
 from tests.laws import oracle_persons as oracle
+from tests.laws.batch_nodes import BatchNodes
 from tests.laws.edge_sets import edge_sets, edges_table, rule_sets, shuffled_with_repeats
 from tests.laws.law import law
 
@@ -50,3 +53,26 @@ def test_a_component_is_a_union_of_persons_that_no_accepted_edge_leaves(sighting
     for a, b, reason in zip(edges["a"].to_pylist(), edges["b"].to_pylist(), found.refused.to_pylist(), strict=True):
         assert (person[a] == person[b]) == (reason is None)
         assert component[a] == component[b] or reason in ("blocked", "shared", "unique", "limit")
+
+
+@law(share=0.75)
+@given(sightings=edge_sets(), rules=rule_sets(), cut=st.integers(0, 6), widths=st.lists(st.integers(1, 3), min_size=6, max_size=6), chance=st.randoms(use_true_random=False))
+def test_batch_at_any_cut_and_the_epochs_after_it_in_any_steps_give_the_persons_of_all_edges(sightings, rules, cut, widths, chance):
+    base = BatchNodes(edges_table([one for one in sightings if one[2][0] <= cut]), rules[0])
+    persons, until = Persons(rules[0]), cut
+    for width in widths:
+        step = [one for one in sightings if until < one[2][0] <= until + width]
+        until += width
+        persons.apply(persons.prepare(edges_table(shuffled_with_repeats(step, chance), SPEED_EDGES), base))
+        check_store(persons, base, oracle.judge([one for one in sightings if one[2][0] <= until], rules[1]).members)
+
+
+def check_store(persons: Persons, base: BatchNodes, expected: dict[str, frozenset[str]]) -> None:
+    """Ids and members by each node; and every node that batch knows is in exactly one of the parts that batch states are read from."""
+    for person, nodes in expected.items():
+        for node in nodes:
+            found = persons.find(node, base)
+            assert found is not None and (found.id, frozenset(member.node for member in found.members)) == (person, nodes)
+            of_batch = [member.node for _, members in found.of_batch for member in members]
+            assert sorted(of_batch) == sorted(node for node in nodes if base.person_of(node))
+            assert all(len(members) == 1 or unit == base.person_of(members[0].node) for unit, members in found.of_batch)
