@@ -6,8 +6,9 @@ PY := $(VENV)/bin/python
 LOCK := conf/requirements.lock
 INSTALLED := $(VENV)/.installed
 CODE := millrace batch speed serving jobs
-ROOT ?= data
-TENANT ?= default
+DIST ?= dist
+ROOT ?=
+TENANT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -37,16 +38,17 @@ doctor: $(INSTALLED) ## say whether this machine can run Millrace, and what mend
 demo: setup ## the whole story on real data
 	@$(PY) -m jobs.demo $(ARGS)
 
-run: setup ## run all parts on this machine until Ctrl-C (ROOT=data TENANT=default)
-	@$(PY) -m jobs.run_local --root $(ROOT) --tenant $(TENANT) $(ARGS)
+run: setup ## run all parts on this machine until Ctrl-C (ROOT=folder, ARGS="--config FILE")
+	@$(PY) -m jobs.run_local $(if $(ROOT),--root $(ROOT)) $(if $(TENANT),--tenant $(TENANT)) $(ARGS)
 
 test: setup ## all tests except the long tiers (ARGS=tests/guards for a part)
 	@$(PY) -m pytest -m "not slow" $(ARGS)
 
-laws-long: setup ## the laws over many more random histories (hours)
-	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws $(ARGS)
+# What the long tiers raise, and how to raise one figure alone: tests/tiers.py.
+laws-long: setup ## the laws over many more random histories, and what is marked slow (hours)
+	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws tests/columns tests/demo/test_events.py $(ARGS)
 
-faults-long: setup ## every crash point, several seeds (hours)
+faults-long: setup ## every crash point, several hits and seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
 
 bench: setup ## measure, as ratios against a baseline of the same run
@@ -55,12 +57,12 @@ bench: setup ## measure, as ratios against a baseline of the same run
 lint: $(INSTALLED) ## ruff over the tree
 	@$(PY) -m ruff check .
 
-dist: setup ## what spark-submit needs: dist/millrace.zip (--py-files), dist/jobs, dist/jars and dist/conf
-	@rm -rf dist && mkdir -p dist
-	@git ls-files --cached --others --exclude-standard -- $(CODE) | \
-		$(PY) -c 'import sys, zipfile; archive = zipfile.ZipFile("dist/millrace.zip", "w", zipfile.ZIP_DEFLATED); [archive.write(name) for name in sys.stdin.read().splitlines()]; archive.close()'
-	@cp -R conf dist/conf && mkdir dist/jobs && cp jobs/*.py dist/jobs/ && cp -R "$${MILLRACE_JARS:-.cache/jars}/spark" dist/jars
-	@echo "spark-submit --properties-file dist/conf/spark-defaults.conf --driver-class-path 'dist/jars/*' --py-files dist/millrace.zip dist/jobs/build_batch.py"
+dist: setup ## what spark-submit needs, in DIST=dist: millrace.zip (--py-files), jobs, jars and conf
+	@rm -rf $(DIST) && mkdir -p $(DIST)/jobs
+	@find $(CODE) -type f -not -name '*.pyc' | LC_ALL=C sort | \
+		$(PY) -c 'import sys, zipfile; archive = zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED); [archive.write(name) for name in sys.stdin.read().splitlines()]; archive.close()' $(DIST)/millrace.zip
+	@cp -R conf $(DIST)/conf && cp jobs/*.py $(DIST)/jobs/ && cp -R "$${MILLRACE_JARS:-.cache/jars}/spark" $(DIST)/jars
+	@echo "spark-submit --properties-file $(DIST)/conf/spark-defaults.conf --jars \"\$$(ls $(DIST)/jars/*.jar | paste -sd,)\" --py-files $(DIST)/millrace.zip $(DIST)/jobs/build_batch.py"
 
 lock: $(INSTALLED) ## compile conf/requirements.lock from setup.cfg; pins stay unless ARGS=--upgrade
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv

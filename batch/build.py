@@ -76,6 +76,12 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     return manifest
 
 
+def check_work(tables: TenantTables, definitions: Definitions, *, full: bool) -> None:
+    """NothingToDo, ConfigurationError or CoverageError when a build would raise it before it needs Spark."""
+    manifests = read_manifests(tables)
+    _check_work(read_ledger(tables), definitions, serving=manifests[-1] if manifests else None, full=full)
+
+
 def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest | None, full: bool) -> None:
     if serving and (serving.cut > ledger.head or serving.offsets != ledger.offsets_json(serving.cut)):
         raise CoverageError(
@@ -107,7 +113,9 @@ def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, 
         session.conf.set(name, value)
     if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
         return DriverEngine(session, tables)
-    return SparkEngine(session, tables, partitions=max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows))
+    partitions = max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows)
+    session.conf.set("spark.sql.shuffle.partitions", partitions)
+    return SparkEngine(session, tables, partitions=partitions)
 
 
 @contextmanager

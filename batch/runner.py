@@ -1,4 +1,4 @@
-"""The batch layer inside a running driver: answers requests of the API and builds on a schedule. One thread; errors become failed runs, never end it."""
+"""The batch layer inside a running driver: answers requests of the API, builds and refreshes serving tables on a schedule. One thread; errors become failed runs, never end it."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from batch.build import build
-from batch.profiles import publish_profiles
+from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class BatchRunner:
-    """Runs until told to stop. The process holds the batch lease."""
+    """Runs until told to stop. The process holds the leases of batch and serving."""
 
     def __init__(self, spark: SparkSession, tables: TenantTables, definitions: Definitions, settings: BatchSettings) -> None:
         self._spark, self._tables, self._definitions, self._settings = spark, tables, definitions, settings
@@ -34,7 +34,7 @@ class BatchRunner:
             tables.create(table)
         self._answered = set(tables.read(OPS_RUNS, columns=["request_id"])["request_id"].to_pylist())
         self._version = -1
-        self._due = time.monotonic() + settings.every
+        self._due, self._refresh_due = (time.monotonic() + pause for pause in (settings.every, settings.refresh_every))
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
@@ -62,6 +62,18 @@ class BatchRunner:
         if self._settings.every and time.monotonic() >= self._due:
             self._attempt("build", None, request_id=None)
             self._due = time.monotonic() + self._settings.every
+        if self._settings.refresh_every and time.monotonic() >= self._refresh_due:
+            self._refresh()
+            self._refresh_due = time.monotonic() + self._settings.refresh_every
+
+    def _refresh(self) -> None:
+        """No record: there is one a minute, and the rows themselves say what they hold."""
+        try:
+            refresh_profiles(lambda: self._spark, self._tables, settings=self._settings)
+        except NothingToDo:
+            pass
+        except MillraceError as error:
+            log.error("profiles not refreshed error=%s", error)
 
     def _open_requests(self) -> list[dict[str, Any]]:
         found = self._tables.open(OPS_REQUESTS)
@@ -78,7 +90,7 @@ class BatchRunner:
                 manifest = self._act(action, json.loads(arguments or "{}"))
                 run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
                 if action != "rollback":
-                    run.counts["profiles"] = publish_profiles(self._spark, self._tables, settings=self._settings)
+                    run.counts["profiles"] = publish_profiles(lambda: self._spark, self._tables, settings=self._settings)
         except NothingToDo as nothing:
             log.info("nothing to build reason=%s", nothing)
         except MillraceError as error:

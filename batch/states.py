@@ -42,5 +42,7 @@ def _with_persons(tables: TenantTables, rules: Rules, write_edges: Callable[[], 
     versions = write_edges()
     edges = tables.read(BATCH_EDGES, columns=["a", "b", "hint_a", "hint_b", "first_seen"], version=versions[BATCH_EDGES])
     found = resolve(edges, rules)
-    refused = pa.table([edges["a"], edges["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
+    refused = (
+        pa.table([edges["a"], edges["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
+    )
     return versions | {BATCH_NODES: tables.replace(BATCH_NODES, found.nodes), BATCH_REFUSED: tables.replace(BATCH_REFUSED, refused)}

@@ -6,25 +6,34 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.head import Head, after_cut
 from batch.merging import merge_rows
 from millrace.columns.finish import window_column
 from millrace.delta import TenantTables
 from millrace.finish import micros, tile_range
 from millrace.identity import NAMESPACES
-from millrace.manifest import Manifest
-from millrace.tables import BATCH_NODES, TIME, batch_view
+from millrace.tables import TIME, batch_view, speed_view
 from millrace.traits import ALL_TIME, State, Trait, View
 
 
-def persons_with_windows(tables: TenantTables, manifest: Manifest, view_name: str, *, as_of: datetime) -> pa.Table:
-    """One row per person: person_id, identifier_count, hints in order of priority, and the columns of ``merge_windows``."""
-    view = manifest.definitions.views[view_name]
-    nodes = tables.read(BATCH_NODES, columns=["node", "person_id", "hint"], version=manifest.tables[BATCH_NODES.name])
+def persons_with_windows(tables: TenantTables, head: Head, view_name: str, *, as_of: datetime, nodes: pa.Table, is_all: bool) -> pa.Table:
+    """One row per person of the nodes: person_id, identifier_count, hints in order of priority, and the columns of ``merge_windows``.
+
+    ``is_all``: the nodes are all there are; otherwise only their tiles are read.
+    """
+    view = head.manifest.definitions.views[view_name]
     found = persons_of(nodes)
-    table = batch_view(view_name, view)
+    batch, speed = batch_view(view_name, view), speed_view(view_name, view)
+    wanted = None if is_all else pc.field("key").isin(nodes["node"].combine_chunks())
     for trait, states in windows_of(view).items():
         kinds = {state.name: state.kind for state in states.values()}
-        tiles = tables.read(table, columns=["key", *kinds], where=_inside(trait, as_of), version=manifest.tables[table.name])
+        where = inside_window(trait, as_of) if wanted is None else inside_window(trait, as_of) & wanted
+        tiles = pa.concat_tables(
+            [
+                tables.read(batch, columns=["key", *kinds], where=where, version=head.manifest.tables[batch.name]),
+                tables.read(speed, columns=["key", *kinds], where=where & after_cut(head)),
+            ]
+        )
         owners = nodes["person_id"].take(pc.index_in(tiles["key"], value_set=nodes["node"].combine_chunks()))
         merged = merge_rows(tiles.drop_columns(["key"]).append_column("person_id", owners), keys=["person_id"], kinds=kinds)
         place = pc.index_in(found["person_id"], value_set=merged["person_id"].combine_chunks())
@@ -54,7 +63,8 @@ def persons_of(nodes: pa.Table) -> pa.Table:
     return pa.table({"person_id": ordered["person_id"].take(pa.array(starts)), "identifier_count": pa.array(np.diff(bounds), pa.int64()), "hints": hints})
 
 
-def _inside(trait: Trait, as_of: datetime) -> pc.Expression:
+def inside_window(trait: Trait, as_of: datetime) -> pc.Expression:
+    """Tiles of a trait's window."""
     inside = pc.field("hop") == trait.hop
     if trait.hop == ALL_TIME:
         return inside

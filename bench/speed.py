@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from millrace.columns.events import parse_messages
+from millrace.columns.events import message_schema
 from millrace.columns.fold import value_paths
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
 from millrace.delta import TenantTables
@@ -95,9 +95,8 @@ def kafka_to_noop(spark: SparkSession, folder: str, bootstrap: str, topic: str) 
         spark.readStream.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic)
         .option("startingOffsets", "earliest").option("maxOffsetsPerTrigger", EPOCH).option("includeHeaders", "true").load()
     )  # fmt: skip
-    parsed: DataFrame = records.select(
-        "topic", "partition", "offset", "timestamp", "headers", parse_messages(F.col("value").cast("string"), paths).alias("message")
-    )
+    message = F.from_json(F.col("value").cast("string"), message_schema(paths))  # one object counts as a list of one
+    parsed: DataFrame = records.select("topic", "partition", "offset", "timestamp", "headers", message.alias("message"))
     return _rate(parsed.writeStream.format("noop").option("checkpointLocation", f"{folder}/noop").trigger(availableNow=True).start())
 
 

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from batch.build import build
+from batch.build import build, check_work
 from batch.profiles import publish_profiles
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
@@ -14,6 +14,9 @@ from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
 from millrace.runs import RunRecord
 from millrace.session import create_session
+
+SERVING_S = 600.0
+"""How long a refresh of serving/profiles that is under way may keep this job from writing it."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,12 +30,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         quick_check()
         settings = settings_of(options)
-        definitions, tables = load_definitions(settings.definitions), TenantTables(settings.root, settings.tenant)
-        with writer_lease(settings.root, settings.tenant, "batch"), RunRecord(tables, "build_batch") as run:
+        tables = TenantTables(settings.root, settings.tenant)
+        with RunRecord(tables, "build_batch") as run, writer_lease(settings.root, settings.tenant, "batch"):
+            definitions = load_definitions(settings.definitions)
+            check_work(tables, definitions, full=options.full)  # before Spark takes cores of the cluster
             spark = create_session("build_batch", **dict(settings.spark))
             manifest = build(spark, tables, definitions, full=options.full, settings=settings.batch)
             run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
-            run.counts["profiles"] = publish_profiles(spark, tables, settings=settings.batch)
+            with writer_lease(settings.root, settings.tenant, "serving", wait_s=SERVING_S):
+                run.counts["profiles"] = publish_profiles(lambda: spark, tables, settings=settings.batch)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

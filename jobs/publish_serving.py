@@ -1,10 +1,10 @@
-"""Writes the open Delta tables of a tenant from its published batch version: ``python -m jobs.publish_serving --root R --tenant T``, or spark-submit."""
+"""Writes the open Delta tables of a tenant, as of the last epoch: ``python -m jobs.publish_serving --root R --tenant T``, or spark-submit."""
 
 import argparse
 import logging
 import sys
 
-from batch.profiles import publish_profiles
+from batch.profiles import publish_profiles, refresh_profiles
 from millrace.config import add_options, settings_of
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError
@@ -15,18 +15,20 @@ from millrace.session import create_session
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 written, 2 wrong set-up, 4 nothing is published yet, 1 anything else."""
+    """0 written, 2 wrong set-up, 4 nothing is published yet or nothing touched, 1 anything else. Spark starts only for more than fits the driver."""
     parser = argparse.ArgumentParser(prog="python -m jobs.publish_serving", description=__doc__)
     add_options(parser, root="root", tenant="tenant")
+    parser.add_argument("--touched", action="store_true", help="compute only the rows of persons whom something has touched since the last time")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("py4j").setLevel(logging.ERROR)
     try:
-        quick_check()
+        quick_check(spark=False)
         settings = settings_of(options)
         tables = TenantTables(settings.root, settings.tenant)
-        with writer_lease(settings.root, settings.tenant, "serving"), RunRecord(tables, "publish_serving") as run:
-            run.counts = {"profiles": publish_profiles(create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)}
+        with RunRecord(tables, "publish_serving") as run, writer_lease(settings.root, settings.tenant, "serving"):
+            write = refresh_profiles if options.touched else publish_profiles
+            run.counts = {"profiles": write(lambda: create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)}
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

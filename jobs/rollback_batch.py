@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         quick_check(spark=False)
         settings = settings_of(options)
         tables = TenantTables(settings.root, settings.tenant)
-        with writer_lease(settings.root, settings.tenant, "batch"), RunRecord(tables, "rollback_batch") as run:
+        with RunRecord(tables, "rollback_batch") as run, writer_lease(settings.root, settings.tenant, "batch"):
             run.counts = {"manifest_id": roll_back(tables, options.to, keep=settings.batch.keep_versions).manifest_id}
     except MillraceError as error:
         print(error, file=sys.stderr)

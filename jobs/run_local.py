@@ -13,6 +13,7 @@ from millrace.definitions import load_definitions
 from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
 from millrace.local.doctor import quick_check
+from millrace.local.one_system import only_system
 from millrace.local.processes import exit_on_signals
 from millrace.local.stack import choose_addresses, local_parts
 from millrace.local.supervisor import Supervisor
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         addresses = choose_addresses(collector=settings.collector.listen, api=settings.api.listen, kafka=settings.kafka.bootstrap)
         root, every = Path(settings.root), span_text(settings.batch.every)
         parts = local_parts(root, settings.tenant, definitions=settings.definitions, batch_every=every, addresses=addresses)
-        with Supervisor(parts, logs=root / settings.tenant / "logs") as supervisor:
+        with only_system(root) as lock, Supervisor(parts, logs=root / settings.tenant / "logs", inherits=[lock]) as supervisor:
             supervisor.start()
             listening = {"collector": f"http://{addresses.collector}", "api": f"http://{addresses.api}", "kafka": addresses.kafka}
             shown = {name: key for name, key in asdict(keys).items() if name != "token_key"}

@@ -36,15 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         quick_check()
         settings = settings_of(options)
-        definitions, tables = load_definitions(settings.definitions), TenantTables(settings.root, settings.tenant)
+        tables = TenantTables(settings.root, settings.tenant)
         stream = StreamSettings(**dict(settings.stream), topic=settings.kafka, keep_versions=settings.batch.keep_versions, available_now=options.available_now)
-        with ExitStack() as leases:
-            for writer in ("speed", "batch") if options.with_batch else ("speed",):
+        with RunRecord(tables, "stream_events"), ExitStack() as leases:
+            for writer in ("speed", "batch", "serving") if options.with_batch else ("speed",):
                 leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
+            definitions = load_definitions(settings.definitions)
             spark = create_session("stream_events", **dict(settings.spark))
             runner = BatchRunner(spark, tables, definitions, settings.batch) if options.with_batch else None
-            with RunRecord(tables, "stream_events"):
-                run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner.run if runner else None)
+            run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner.run if runner else None)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -17,7 +17,16 @@ from millrace.identity_rules import IdentityRules, NamespaceRules
 from millrace.traits import NAME, State, Trait, View
 from millrace.yaml_files import did_you_mean, read_yaml
 
-DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / "conf" / "tenants" / "default"
+_TREE = Path(__file__).resolve().parent.parent
+DEFAULT_DIRECTORY = (_TREE.parent if _TREE.suffix == ".zip" else _TREE) / "conf" / "tenants" / "default"
+"""In a checkout, or beside the millrace.zip of ``make dist``."""
+_NEEDED = {
+    "dict_type": "a mapping is needed, such as `orders: {op: count}`",
+    "model_type": "a mapping is needed, such as `{op: count, event: Order Completed}`",
+    "string_type": "text is needed",
+    "too_short": "at least one is needed",
+}
+"""Sentences for people instead of those of the validation library."""
 _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 
@@ -110,7 +119,9 @@ def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -
     if problem["type"] == "literal_error":
         options = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"{where}: found {given!r}{did_you_mean(str(given), options)}; allowed are {', '.join(options)}"
-    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{where or 'rules'}: {problem['msg'].removeprefix('Value error, ')}"
     if given is None and problem["type"] == "string_type":
         return f"{where}: found nothing; a word such as null needs quotes in YAML"
-    return f"{where or 'rules'}: {message}" if problem["type"] == "value_error" else f"{where}: found {given!r}; {message}"
+    needed = "a view is needed, such as `{key: node, traits: {…}}`" if len(place) == 1 and keys is _VIEW_KEYS else _NEEDED.get(problem["type"], problem["msg"])
+    return f"{where}: found {given!r}; {needed}"

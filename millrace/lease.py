@@ -2,27 +2,31 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from millrace.errors import LeaseHeld, SetupError
 
 
 @contextmanager
-def writer_lease(root: str | Path, tenant: str, writer: str) -> Iterator[None]:
-    """Holds the lease of ``writer`` (``speed``, ``batch``); LeaseHeld names the process that has it. The kernel frees it when the process dies."""
+def writer_lease(root: str | Path, tenant: str, writer: str, *, wait_s: float = 0) -> Iterator[None]:
+    """Holds the lease of ``writer`` (``speed``, ``batch``, ``serving``). LeaseHeld names the process that still has it after ``wait_s``; the kernel frees it when
+    the process dies."""
     path = Path(root) / tenant / "locks" / f"{writer}.lock"
     make_folder(path.parent)
     with open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until = time.monotonic() + wait_s
+        while not (is_ours := _taken(file)) and time.monotonic() < until:
+            time.sleep(0.1)
+        if not is_ours:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise LeaseHeld(
                 f"process {holder} already writes the {writer} tables of {tenant} under {root}; stop it first, two writers would lose commits"
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -35,3 +39,11 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"the folder {folder} cannot be made ({os.strerror(error.errno or 0)}); name one this user may write with --root") from None
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError, NothingToDo
@@ -37,7 +38,10 @@ class RunRecord:
             "status": status, "exit_code": code, "counts": json.dumps(self.counts, default=str), "error": text,
         }  # fmt: skip
         sys.stderr.write(json.dumps(row, default=str) + "\n")
-        self._tables.add(OPS_RUNS, pa.Table.from_pylist([row], schema=RUNS))
+        try:
+            self._tables.add(OPS_RUNS, pa.Table.from_pylist([row], schema=RUNS))
+        except (OSError, DeltaError) as failure:  # what the run did, or why it failed, matters more than its record
+            log.error("run record not written run_id=%s error=%s", self.run_id, failure)
 
 
 def _outcome(error: BaseException | None) -> tuple[str, int]:

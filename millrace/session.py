@@ -13,7 +13,7 @@ from millrace.settings import DEFAULTS
 PROPERTIES = Path(__file__).resolve().parent.parent / "conf" / "spark-defaults.conf"
 FORKLESS_FILES = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 """Without native Hadoop each small local file costs processes; this saves them (trigger 178 → 50 ms). Only here: spark-submit itself would need the class before it has --jars."""
-READS_MESSAGES = ("spark.sql.caseSensitive", "spark.sql.json.enablePartialResults", "spark.sql.session.timeZone")
+READS_MESSAGES = {"spark.sql.caseSensitive": "true", "spark.sql.json.enablePartialResults": "false", "spark.sql.session.timeZone": "UTC"}
 """Settings on which it depends what is read out of a message."""
 
 
@@ -49,8 +49,7 @@ def create_session(
 
 def check_settings(session: SparkSession) -> None:
     """ConfigurationError when the session reads messages differently from what the tables were written with."""
-    needed = read_properties(PROPERTIES)
-    wrong = [f"{key} is {found}, not {needed[key]}" for key in READS_MESSAGES if (found := session.conf.get(key, "unset")) != needed[key]]
+    wrong = [f"{key} is {found}, not {needed}" for key, needed in READS_MESSAGES.items() if (found := session.conf.get(key, "unset")) != needed]
     if wrong:
         raise ConfigurationError(f"Spark would read messages differently: {'; '.join(wrong)}; start it with --properties-file conf/spark-defaults.conf")
 

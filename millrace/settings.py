@@ -137,6 +137,10 @@ class BatchSettings(Section):
         300,
         "Pause between scheduled builds in the stream's driver (--with-batch); 0: none but those asked for. Each build takes the epochs since the last; answers are the same before and after.",
     )
+    refresh_every: Span = setting(
+        60,
+        "Pause between refreshes of serving/profiles in the stream's driver (--with-batch), which bring it to the last epoch; 0: it is written by builds only.",
+    )
     keep_versions: Count = setting(
         5,
         "Batch versions that stay readable: to roll back to, and to compute receipts again. Each costs as much disk as the states, and speed increments since its cut.",

@@ -144,8 +144,8 @@ def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
 
 
 def profiles_table(view: View) -> Table:
-    """``serving/profiles``: one row a person as of the last publish, with a typed column a trait."""
+    """``serving/profiles``: one row a person with a typed column a trait; ``as_of`` and ``head`` say when the row was computed: nothing has changed it since."""
     kinds = {"count": pa.int64(), "approx_distinct": pa.int64(), "sum": NUMBER, "avg": NUMBER}
     traits = [(name, kinds.get(trait.op) or VALUE_TYPES[trait.resolved_type]) for name, trait in view.traits.items()]
-    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("definitions_hash", pa.string())]
+    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))

@@ -19,7 +19,8 @@ def read_yaml(path: Path, *, missing: str) -> Any:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read ({error.strerror}); name a YAML file this user may read") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise ConfigurationError(f"{path} is not readable as YAML: {said}") from None
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

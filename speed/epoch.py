@@ -34,7 +34,7 @@ from speed.recovery import Generation
 from speed.seen import SeenIndex
 
 log = logging.getLogger(__name__)
-_RECORD = ("partition", "offset", "received_at", "source", "message_id", "type", "name", "raw", "event_time", "dedup_key", "reason")
+_RECORD = ("partition", "offset", "received_at", "source", "message_id", "type", "name", "payload", "event_time", "dedup_key", "reason")
 
 
 @dataclass
@@ -96,7 +96,7 @@ class EpochWriter:
         accepted = rows.filter(pc.is_null(rows["reason"])) if rows["reason"].null_count < len(rows) else rows
         rejected = rows.filter(pc.is_valid(rows["reason"])) if rows["reason"].null_count < len(rows) else rows.slice(0, 0)
         is_duplicate = self.seen.mark(accepted["dedup_key"].combine_chunks(), epoch)
-        accepted = accepted.append_column("is_duplicate", pa.array(is_duplicate)).append_column("payload", accepted["raw"].cast(pa.string()))
+        accepted = accepted.append_column("is_duplicate", pa.array(is_duplicate))
         counted = accepted.filter(pa.array(~is_duplicate)) if is_duplicate.any() else accepted
         self._write_tables(epoch, accepted=accepted, counted=counted, rejected=rejected)
         crash_point("speed.increments_written")
@@ -202,9 +202,9 @@ def _in_log_order(rows: pa.Table) -> pa.Table:
 
 
 def _rejected_rows(rejected: pa.Table) -> pa.Table:
-    raw = rejected["raw"].to_pylist()
+    raw = rejected["payload"].cast(pa.binary()).to_pylist()
     digests = pa.array([hashlib.sha256(value or b"").hexdigest() for value in raw], pa.string())
-    return rejected.append_column("digest", digests).append_column("payload", pa.array(raw, pa.binary()))
+    return rejected.drop_columns(["payload"]).append_column("digest", digests).append_column("payload", pa.array(raw, pa.binary()))
 
 
 def _by_partition(rows: pa.Table) -> dict[tuple[str, int], int]:

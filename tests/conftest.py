@@ -1,5 +1,6 @@
 """What the tests share: one Spark session and one real Kafka broker for the whole run, each started by the first test that asks for it."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from millrace.local.broker import Broker
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The seed of the run, so that any failure can be repeated."""
+    if (tiers := sys.modules.get("tests.tiers")) is not None:
+        terminalreporter.write_line(f"{tiers.LAW_EXAMPLES} examples a law, {tiers.STACK_HISTORIES} histories of the real stack; repeat with MILLRACE_SEED={tiers.SEED}")
 
 
 @pytest.fixture(scope="session")

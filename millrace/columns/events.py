@@ -70,16 +70,18 @@ def value_at(path: str, message: str = "message") -> Column:
 
 def standardize_records(records: DataFrame, *, paths: Iterable[str], secret: bytes) -> DataFrame:
     """One standard row per record. Columns: partition, offset, received_at, event_time (clamped), message_id, source, type, name, nodes and hints of the
-    identifiers (identity.identifier_columns), dedup_key (16 bytes of (source, message id)), message (parsed), raw (the bytes), reason (null when accepted).
+    identifiers (identity.identifier_columns), dedup_key (16 bytes of (source, message id)), message (parsed), payload (the bytes, as text also where they are none), reason (null when accepted).
 
     Each step names what the next one uses more than once: Spark would otherwise evaluate (and compile) it at every use.
     """
     text = F.col("value").cast("string")
     received = records.select(
-        "partition", "offset", F.col("timestamp").alias("received_at"), F.col("value").alias("raw"), text.alias("payload"), _listed(text).alias("listed"),
+        "partition", "offset", F.col("timestamp").alias("received_at"), text.alias("payload"), _listed(text).alias("listed"), _mark(text).alias("mark"),
         F.coalesce(_header("source"), F.lit("kafka")).alias("source"),
     )  # fmt: skip
-    parsed = received.select("*", _only_item(F.col("listed"), _mark(F.col("payload")), message_schema(paths)).alias("message"))
+    listed = F.when(F.col("listed").isNotNull(), F.col("listed"))  # used twice, so that Spark compiles what makes it apart from from_json, which it interprets
+    message = _only_item(listed, F.col("mark"), message_schema(paths)).alias("message")
+    parsed = received.select("partition", "offset", "received_at", "payload", "source", message)
     values = parsed.select(
         "*", F.col("message.type").alias("type"), F.nullif(F.col("message.messageId"), F.lit("")).alias("message_id"),
         F.when(F.col("message.type") == "track", F.col("message.event")).otherwise(F.col("message.name")).alias("name"),
@@ -87,7 +89,7 @@ def standardize_records(records: DataFrame, *, paths: Iterable[str], secret: byt
     )  # fmt: skip
     normal = values.select("*", *(normal_value(namespace, F.col(f"clear_{name}")).alias(f"normal_{n}") for n, (name, namespace) in enumerate(_IDENTIFIERS)))
     return normal.select(
-        "partition", "offset", "received_at", "source", "message_id", "type", "name", "message", "raw",
+        "partition", "offset", "received_at", "source", "message_id", "type", "name", "message", "payload",
         *identifier_columns([(namespace, F.col(f"normal_{n}")) for n, (_, namespace) in enumerate(_IDENTIFIERS)], secret),
         F.least(F.col("claimed_at"), F.col("received_at") + F.expr(CLAMP)).alias("event_time"),
         F.unhex(F.md5(F.concat_ws("\0", F.col("source"), F.col("message_id")).cast("binary"))).alias("dedup_key"),
@@ -151,7 +153,7 @@ def _reason() -> Column:
     return (
         F.when(text.isNull() | ~F.is_valid_utf8(text), "invalid_utf8")
         .when(has_half_pair, "malformed_json")
-        .when(message.isNull(), F.when(_only_item(F.col("listed"), _mark(text), _list_of([])).isNull(), "malformed_json").otherwise("bad_properties"))
+        .when(message.isNull(), F.when(_only_item(_listed(text), _mark(text), _list_of([])).isNull(), "malformed_json").otherwise("bad_properties"))
         .when(F.col("type").isNull(), "missing_type")
         .when(~F.col("type").isin(*TYPES), "unknown_type")
         .when(F.col("message_id").isNull(), "missing_message_id")

@@ -4,12 +4,14 @@
 """
 
 import base64
+import fcntl
 import secrets
 import socket
 import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -77,6 +79,7 @@ class Broker:
         self.host = host
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -93,12 +96,14 @@ class Broker:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> "Broker":
-        """Runs the broker (formats its data the first time) and waits until it answers; SetupError with the end of its log when it does not."""
+        """Runs the broker (formats its data the first time) and waits until it answers; SetupError with the end of its log when it does not,
+        or when another one runs on the same data."""
         if self.pid is not None:
             return self
         given = self.port
         for attempt in Retrying(retry=retry_if_exception_type(_PortTaken), stop=stop_after_attempt(1 if given else 3), reraise=True):
             with attempt:
+                self._take_folder()
                 port, controller_port = free_ports(self.host, 2)
                 self.port = given or port
                 self._run(self._write_settings(controller_port))
@@ -108,14 +113,20 @@ class Broker:
         """Stops it in order; what it acknowledged is on disk. Nothing happens when it does not run."""
         if self._process is not None:
             stop_process(self._process, wait_s=STOP_S)
-            self._process = None
+            self._ended()
 
     def kill(self) -> None:
         """SIGKILL, as a crash would; ``start`` brings it back on the same address and data."""
         if self._process is not None:
             kill_group(self._process)
             self._process.wait()
-            self._process = None
+            self._ended()
+
+    def _ended(self) -> None:
+        self._process = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def wait(self) -> int:
         """Waits until the process ends by itself; its exit code."""
@@ -127,8 +138,20 @@ class Broker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def _write_settings(self, controller_port: int) -> Path:
+    def _take_folder(self) -> None:
+        """Kafka's own lock comes too late: a second node on the same data writes into the metadata log of the first, which then dies.
+        The broker process has this one open, so that it is held as long as that lives."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = (self.folder / "lock").open("ab")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise SetupError(f"another broker already uses {self.folder}: stop it, or give another root") from None
+
+    def _write_settings(self, controller_port: int) -> Path:
         (self.folder / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
         settings = self.folder / "server.properties"
         text = SERVER.format(host=self.host, port=self.port, controller_port=controller_port, data=self.folder / "data")
@@ -144,7 +167,7 @@ class Broker:
                 format_data = start_process([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)], output=log)
                 if format_data.wait() != 0:
                     raise SetupError(f"the broker could not format {self.folder / 'data'}; the end of {self.log}:\n{last_lines(self.log, since=log_start)}")
-            self._process = start_process([*java, "kafka.Kafka", str(settings)], output=log)
+            self._process = start_process([*java, "kafka.Kafka", str(settings)], output=log, inherits=[self._lock.fileno()])
         try:
             ready = self._is_ready()
         except BaseException:
@@ -172,8 +195,6 @@ class Broker:
         kind, fix = SetupError, "mend what its log says, then start again"
         if "Address already in use" in said:
             kind, fix = _PortTaken, f"port {self.port} is taken: give another, or 0 for any free one"
-        elif "Failed to acquire lock" in said:
-            fix = f"another broker already uses {self.folder}: stop it, or give another root"
         return kind(f"the Kafka broker did not start at {self.bootstrap}; {fix}\nthe end of {self.log}:\n{said}")
 
 

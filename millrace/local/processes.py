@@ -18,9 +18,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start_process(
-    argv: Sequence[str], *, output: IO[bytes] | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    argv: Sequence[str], *, output: IO[bytes] | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None, inherits: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Starts a child in a process group of its own (Ctrl-C reaches only us) that gets SIGTERM when the calling thread ends, even by SIGKILL."""
+    """Starts a child in a process group of its own (Ctrl-C reaches only us) that gets SIGTERM when the calling thread ends, even by SIGKILL.
+
+    ``inherits``: file descriptors it has open from the start.
+    """
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.DEVNULL,
@@ -28,6 +31,7 @@ def start_process(
         stderr=subprocess.STDOUT if output is not None else None,
         env=None if env is None else {**os.environ, **env},
         cwd=cwd,
+        pass_fds=tuple(inherits),
         start_new_session=True,
         preexec_fn=_ends_with(os.getpid()),
     )
@@ -82,13 +86,13 @@ def exit_on_signals() -> None:
 
 
 def last_lines(path: Path, *, count: int = 12, since: int = 0) -> str:
-    """The last lines a log got after byte ``since``, without the frames of Java's stack traces."""
+    """The last lines a log got after byte ``since``, without the frames of Java's stack traces; nothing when it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(since)
             lines = file.read().decode("utf-8", "replace").splitlines()
             return "\n".join([line for line in lines if not line.startswith("\tat ")][-count:])
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 

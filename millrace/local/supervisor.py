@@ -55,6 +55,7 @@ class _Run:
     says: str = ""
     started_at: float = 0
     told_at: float = 0
+    log_start: int = 0
     failures: int = 0
     restart_at: float | None = None
 
@@ -62,8 +63,8 @@ class _Run:
 class Supervisor:
     """Runs parts until told otherwise. Use it as a context manager from the main thread: children end with the thread that started them."""
 
-    def __init__(self, parts: Sequence[Part], *, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, parts: Sequence[Part], *, logs: Path, inherits: Sequence[int] = ()) -> None:
+        self._logs, self._inherits = logs, inherits
         self._runs = {part.name: _Run(part) for part in parts}
 
     def start(self) -> None:
@@ -94,7 +95,7 @@ class Supervisor:
         for run in self._runs.values():
             if run.restart_at is not None:
                 if now >= run.restart_at:
-                    self._launch(run)
+                    self._relaunch(run, now)
             elif run.process is not None and run.process.poll() is not None:
                 self._note_death(run, now)
             elif run.process is not None and not run.is_ready:
@@ -124,12 +125,22 @@ class Supervisor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    def _relaunch(self, run: _Run, now: float) -> None:
+        """A full disk, say, must not end what still runs."""
+        try:
+            self._launch(run)
+        except OSError as error:
+            run.started_at = now
+            self._pause(run, now)
+            logger.error("part=%s event=not_started failures=%d restart_in_s=%.1f reason=%s", run.part.name, run.failures, (run.restart_at or now) - now, error)
+
     def _launch(self, run: _Run) -> None:
         path = self._log(run)
         if path.exists() and path.stat().st_size > KEPT_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
         with path.open("ab") as log:
-            run.process = start_process(run.part.argv, output=log, env=run.part.env)
+            run.log_start = log.tell()
+            run.process = start_process(run.part.argv, output=log, env=run.part.env, inherits=self._inherits)
         run.started_at = run.told_at = time.monotonic()
         run.restart_at, run.is_ready, run.says = None, False, ""
         logger.info("part=%s event=started pid=%d log=%s", run.part.name, run.process.pid, path)
@@ -143,6 +154,8 @@ class Supervisor:
             says = str(told)
         except OSError:  # nobody listens yet
             pass
+        except Exception as error:  # a probe looks at half-started things: whatever it fails with, the other parts go on
+            says = f"its probe failed with {type(error).__name__}"
         if run.is_ready:
             logger.info("part=%s event=ready after_s=%.1f", run.part.name, now - run.started_at)
         elif (says and says != run.says) or now > run.told_at + TOLD_EVERY_S:
@@ -152,13 +165,20 @@ class Supervisor:
     def _note_death(self, run: _Run, now: float) -> None:
         """What the dead part left in its group (a Spark driver's Java) goes too: two writers of one table must never overlap."""
         kill_group(run.process)
+        pause, code, says = self._pause(run, now), run.process.returncode, last_lines(self._log(run), count=1, since=run.log_start)
+        logger.error(
+            "part=%s event=ended code=%d failures=%d restart_in_s=%.1f log=%s last_line=%s", run.part.name, code, run.failures, pause, self._log(run), says
+        )
+
+    def _pause(self, run: _Run, now: float) -> float:
+        """Seconds until the next start, longer after each failure in a row."""
         run.failures = 0 if now - run.started_at > STEADY_S else run.failures + 1
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**run.failures)
         run.restart_at, run.is_ready = now + pause, False
-        logger.error("part=%s event=ended code=%d restart_in_s=%.1f log=%s", run.part.name, run.process.returncode, pause, self._log(run))
+        return pause
 
     def _log(self, run: _Run) -> Path:
         return self._logs / f"{run.part.name}.log"
 
     def _not_started(self, run: _Run, what: str) -> SetupError:
-        return SetupError(f"the part {run.part.name} {what}; mend what it says and start again\nthe end of {self._log(run)}:\n{last_lines(self._log(run))}")
+        return SetupError(f"the part {run.part.name} {what}; mend what it says and start again\nthe end of {self._log(run)}:\n{last_lines(self._log(run), since=run.log_start)}")

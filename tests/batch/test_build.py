@@ -171,7 +171,7 @@ def test_every_reader_sees_the_same_profiles(tenant: Tenant) -> None:
     tenant.send(order("m1", revenue=2.5, properties={"revenue": 2.5, "store_id": "é 1"}), order("m2"), identify, order("m3", user="u2"))
     tenant.run()
     build(tenant.spark, tenant.tables, tenant.definitions)
-    assert publish_profiles(tenant.spark, tenant.tables, as_of=datetime(2017, 5, 8, tzinfo=UTC)) == 2
+    assert publish_profiles(lambda: tenant.spark, tenant.tables, as_of=datetime(2017, 5, 8, tzinfo=UTC)) == 2
     path = tenant.tables.path("serving/profiles")
     readers = {
         "deltalake": lambda: DeltaTable(path).to_pyarrow_table().to_pylist(),
@@ -190,7 +190,7 @@ def test_profiles_need_nothing_of_their_reader_but_the_oldest_protocol(tenant: T
     tenant.send(order("m1"))
     tenant.run()
     build(tenant.spark, tenant.tables, tenant.definitions)
-    publish_profiles(tenant.spark, tenant.tables)
+    publish_profiles(lambda: tenant.spark, tenant.tables)
     protocol = DeltaTable(tenant.tables.path("serving/profiles")).protocol()
     assert (protocol.min_reader_version, protocol.reader_features) == (1, None)
 
@@ -200,7 +200,7 @@ def test_profiles_of_the_default_traits_are_finished(tenant: Tenant) -> None:
     tenant.send(order("m1", revenue=2.5), order("m2", revenue=1), order("m3", user="u2", timestamp="2017-05-07T00:00:00Z"))
     tenant.run()
     build(tenant.spark, tenant.tables, tenant.definitions)
-    publish_profiles(tenant.spark, tenant.tables, as_of=datetime(2017, 5, 8, tzinfo=UTC))
+    publish_profiles(lambda: tenant.spark, tenant.tables, as_of=datetime(2017, 5, 8, tzinfo=UTC))
     rows = DeltaTable(tenant.tables.path("serving/profiles")).to_pyarrow_table().sort_by("revenue_total").to_pylist()
     shown = [(row["orders_count"], row["revenue_total"], row["average_basket"], row["spend_30d"], row["stores"], row["age"]) for row in rows]
     assert shown == [(2, Decimal("3.5"), Decimal("1.75"), Decimal("3.5"), 0, None), (1, Decimal(10), Decimal(10), Decimal(10), 0, None)]

@@ -15,10 +15,11 @@ from millrace.fold import fold_events as fold_in_python
 from millrace.sketches import estimate
 from millrace.tables import state_type
 from tests.laws.histories import SECRET, TRAITS, history
-from tests.laws.law import SEED, seeded
+from tests.laws.law import seeded
 from tests.laws.oracle import read_log
 from tests.laws.product import comparable, events_table, python_rows, python_values, view_of
 from tests.laws.test_algebra_laws import sketch
+from tests.tiers import SEED
 
 pytestmark = pytest.mark.spark
 GROUPS = 300

@@ -1,6 +1,5 @@
 """Kafka records as standard events: the verdict, the reason and every field against the oracle, for all records of one Spark job."""
 
-import os
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +11,12 @@ from millrace.columns.events import standardize_records
 from millrace.columns.fold import value_columns, value_paths
 from millrace.fold import value_column
 from millrace.identifiers import gather_identifiers, is_flat
+from tests import tiers
 from tests.columns.records import NOW, SCHEMA, as_frame, damaged, hand_picked, numbers, sound
 from tests.laws.histories import SECRET, TRAITS, dedup_key
-from tests.laws.law import SEED
 from tests.laws.oracle import Record, judge, typed
 from tests.laws.product import view_of
+from tests.tiers import SEED
 
 pytestmark = pytest.mark.spark
 VIEW = view_of(TRAITS)
@@ -24,7 +24,7 @@ REASONS = {
     "invalid_utf8", "malformed_json", "missing_type", "unknown_type", "missing_message_id", "missing_identifier", "missing_event_name", "bad_properties",
     "bad_timestamp", "event_time_out_of_range", "identifier_too_long",
 }  # fmt: skip
-RECORDS = [*hand_picked(), *damaged(int(os.environ.get("MILLRACE_LAW_EXAMPLES") or 600), SEED), *numbers(400, SEED)]
+RECORDS = [*hand_picked(), *damaged(tiers.RECORDS, SEED), *numbers(400, SEED)]
 KEPT = ("type", "name", "source", "message_id", "dedup_key")
 
 

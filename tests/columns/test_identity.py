@@ -12,10 +12,11 @@ from millrace.identifiers import gather_identifiers
 from millrace.identity import NAMESPACES, normalise
 from millrace.identity import node_of as node_in_python
 from tests.laws.histories import SECRET, history
-from tests.laws.law import SEED, seeded
+from tests.laws.law import seeded
 from tests.laws.oracle import node_of as oracle_node_of
 from tests.laws.oracle import read_log
 from tests.laws.product import events_table, view_of
+from tests.tiers import SEED
 
 pytestmark = pytest.mark.spark
 SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\u00a0\u1680\u2000\u2009\u2028\u2029\u202f\u205f\u3000\u200b\ufeff"

@@ -20,7 +20,6 @@ from tests.laws.oracle import Record
 from tests.laws.stack import StackTenant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LONG = os.environ.get("MILLRACE_FAULTS") == "long"
 ENDED_S = 180
 
 
@@ -77,7 +76,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         kill_group(process)
         process.wait()
     until = time.monotonic() + 30
-    while alive := [one for one in psutil.process_iter() if _group(one.pid) == process.pid and one.status() != psutil.STATUS_ZOMBIE]:
+    while alive := [one for one in psutil.process_iter() if _group(one.pid) == process.pid and _runs(one)]:
         assert time.monotonic() < until, f"{alive} outlive the job that started them"
         time.sleep(0.05)
 
@@ -87,3 +86,10 @@ def _group(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -17,15 +17,15 @@ from millrace.errors import NothingToDo
 from millrace.faults import CRASH_POINTS
 from millrace.keys import read_keys
 from millrace.ledger import read_ledger
-from tests.faults.crashing import LONG, FaultTenant
-from tests.laws.law import SEED
+from tests.faults.crashing import FaultTenant
+from tests.tiers import FAULTS_LONG, SEED
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
 SPEED = [name for name in CRASH_POINTS if name.startswith("speed.")]
 BATCH = [name for name in CRASH_POINTS if name.startswith("batch.")]
 COLLECTOR = [name for name in CRASH_POINTS if name.startswith("collector.")]
-HITS = [1, 2, 3] if LONG else [2]
-SEEDS = range(3 if LONG else 1)
+HITS = [1, 2, 3] if FAULTS_LONG else [2]
+SEEDS = range(3 if FAULTS_LONG else 1)
 
 
 def recovered(tenant: FaultTenant) -> None:
@@ -59,7 +59,7 @@ def test_a_checkpoint_lost_after_a_crash_costs_nothing(tenant_of):
 def test_the_stream_dies_again_and_again_and_a_clean_process_repairs_it(tenant_of):
     """Each run dies at another point than the one before, so that every restart begins with another kind of wreck."""
     tenant = tenant_of(f"{SEED}/chain")
-    for point in tenant.chance.sample(SPEED, len(SPEED) if LONG else 2):
+    for point in tenant.chance.sample(SPEED, len(SPEED) if FAULTS_LONG else 2):
         tenant.send(tenant.chance.randrange(7, 14))
         tenant.crash("stream_events", "--kafka", tenant.bootstrap, "--max-records", "5", "--available-now", crash_at=f"{point}:{tenant.chance.randrange(1, 3)}")
         if tenant.chance.randrange(4) == 0:
@@ -74,7 +74,7 @@ def test_the_stream_dies_again_and_again_and_a_clean_process_repairs_it(tenant_o
 def test_the_stream_killed_at_any_moment_leaves_nothing_half_done(tenant_of):
     """No crash point chooses the moment: some kills fall into a commit, some into the start."""
     tenant = tenant_of(f"{SEED}/any moment")
-    for _ in range(20 if LONG else 2):
+    for _ in range(20 if FAULTS_LONG else 2):
         head = read_ledger(tenant.tables).head
         tenant.send(12)
         with tenant.job("stream_events", "--kafka", tenant.bootstrap, "--max-records", "2") as process:
@@ -86,7 +86,7 @@ def test_the_stream_killed_at_any_moment_leaves_nothing_half_done(tenant_of):
     recovered(tenant)
 
 
-@pytest.mark.parametrize(("point", "is_first"), [(point, is_first) for point in BATCH for is_first in ((True, False) if LONG else (point == BATCH[0],))])
+@pytest.mark.parametrize(("point", "is_first"), [(point, is_first) for point in BATCH for is_first in ((True, False) if FAULTS_LONG else (point == BATCH[0],))])
 def test_a_build_dies_and_what_is_served_stays_whole(point, is_first, tenant_of):
     tenant = tenant_of(f"{SEED}/{point}/{is_first}")
     tenant.send(14)

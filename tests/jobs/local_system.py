@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import psutil
 from kafka import KafkaConsumer, TopicPartition
 
 PATIENCE_S = 120
-LOST_FOR = 200
+LOST_FOR = 100
 """Messages between the two times an old one is sent."""
 PARTS = {
     "broker": "jobs.run_broker", "java of the broker": "kafka.Kafka", "collector": "jobs.collect_events", "driver": "jobs.stream_events",
@@ -102,18 +101,20 @@ class LocalSystem:
         consumer.close()
         until("answers hold what the topic holds", lambda: self.api.get("/v1/status").json()["log"]["received"] >= sum(ends.values()))
 
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Its exit code after a signal; when this returns none of its processes is left."""
+    def end(self) -> int:
+        """Its exit code after SIGTERM; when this returns none of its processes is left."""
         everything = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.send_signal(number)
+        self.process.terminate()
         code = self.process.wait(PATIENCE_S)
         until("all of its processes are gone", lambda: all(map(is_gone, everything)))
         return code
 
-    def destroy(self) -> None:
-        """For the end of a test, whatever has happened."""
+    def destroy(self) -> list[psutil.Process]:
+        """SIGKILL to the process above all parts, which it leaves behind."""
+        left = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
         self.process.kill()
         self.process.wait()
+        return left
 
 
 def user_of(number: int) -> str:
@@ -145,7 +146,7 @@ class Sender(threading.Thread):
                     self.repeated += 1
                     time.sleep(0.05)
                 self.acknowledged[user_of(number)] += 1
-                if self._stop_asked.wait(0.005):
+                if self._stop_asked.wait(0.02):
                     return
 
     def stop(self) -> Counter[str]:

@@ -1,6 +1,6 @@
 """All of Millrace on one machine, for real: it becomes ready, survives the death of any part, follows its definitions, and leaves nothing running."""
 
-import signal
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.jobs.local_system import PARTS, LocalSystem, Sender, until
+from millrace.local.one_system import only_system
+from tests.jobs.local_system import PARTS, LocalSystem, Sender, is_gone, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 KILLED = [part for part in PARTS if part != "broker"]
@@ -74,10 +75,11 @@ def test_changed_definitions_are_filled_back_by_the_next_start_and_nothing_is_an
     sent = sender.stop()
     system.wait_until_read()
     assert orders(system, sent) == sent
-    assert system.end(signal.SIGKILL) == -signal.SIGKILL
 
     define(folder, spend=spend)  # nothing is published and the log knows another trait: ready means that it is filled back
+    left = system.destroy()
     system = start("--definitions", str(folder))
+    assert len(left) == len(PARTS) and all(map(is_gone, left))
     assert {user: system.trait(user, "spend") for user in sent} == {user: str(number) for user, number in sent.items()}
     assert "reason=nothing is served yet: epoch 1 was written under other definitions" in system.said()
     assert system.end() == 0
@@ -89,6 +91,13 @@ def test_changed_definitions_are_filled_back_by_the_next_start_and_nothing_is_an
     assert {user: (system.trait(user, "spend"), system.trait(user, "largest")) for user in sent} == {user: (str(number), "1") for user, number in sent.items()}
     assert system.profile("u0")["receipt"]["complete"] is True
     assert system.end() == 0
+
+
+def test_a_second_system_on_the_same_root_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with only_system(tmp_path):
+        refused = subprocess.run([sys.executable, "-m", "jobs.run_local", "--root", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"process {os.getpid()} already runs a local system on {tmp_path}; stop it, or give another --root" in refused.stderr
 
 
 def test_definitions_that_are_missing_are_named_before_anything_starts(tmp_path: Path) -> None:

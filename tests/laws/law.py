@@ -1,8 +1,6 @@
-"""How the laws are tried: examples and seed of the run. ``MILLRACE_LAW_EXAMPLES`` raises the number (make laws-long), ``MILLRACE_SEED`` repeats a run."""
+"""How the laws are tried: as properties over random histories, as many as tests/tiers.py says, under the run's seed."""
 
-import os
 import random
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -10,16 +8,13 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 
 from tests.laws.histories import Choose, Record, history, some_traits
-
-SEED = int(os.environ.get("MILLRACE_SEED") or secrets.randbelow(2**32))
-LONG = os.environ.get("MILLRACE_LAWS") == "long"
-EXAMPLES = int(os.environ.get("MILLRACE_LAW_EXAMPLES") or (100_000 if LONG else 2_000))
+from tests.tiers import LAW_EXAMPLES, SEED
 
 
 def law(share: float = 1.0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A property tried on ``share`` of the run's examples (at least 50), under the run's seed."""
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much]
-    configured = settings(max_examples=max(50, int(EXAMPLES * share)), deadline=None, suppress_health_check=quiet, database=None, print_blob=True)
+    configured = settings(max_examples=max(50, int(LAW_EXAMPLES * share)), deadline=None, suppress_health_check=quiet, database=None, print_blob=True)
     return lambda test: seed(SEED)(configured(test))
 
 

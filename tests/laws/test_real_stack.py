@@ -1,6 +1,5 @@
 """Laws 1, 2, 6, 7 and 9 on the real stack: random histories through Kafka, the streaming query, builds and the store, after each step against the oracle."""
 
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -10,11 +9,10 @@ from kafka import KafkaProducer
 
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
-from tests.laws.law import LONG, SEED
 from tests.laws.stack import GROUPS, StackTenant
+from tests.tiers import SEED, STACK_HISTORIES
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
-HISTORIES = int(os.environ.get("MILLRACE_STACK_HISTORIES") or (500 if LONG else 20))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def bases_are_built_in_this_process(monkeypatch):
     monkeypatch.setattr(BaseFolders, "_run_child", lambda folders, draft, manifest: build_base(folders._tables, manifest, draft))
 
 
-@pytest.mark.parametrize("number", range(HISTORIES))
+@pytest.mark.parametrize("number", range(STACK_HISTORIES))
 def test_after_every_step_of_a_random_history_everything_is_as_the_oracle_says(number, spark, broker, producer, tmp_path):
     chance = random.Random(f"{SEED}/{number}")
     tenant = StackTenant(spark, broker.bootstrap, tmp_path, name=f"law{SEED}x{number}x{time.time_ns()}", chance=chance, producer=producer)

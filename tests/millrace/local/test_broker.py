@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
 
 from millrace.errors import SetupError
-from millrace.local.broker import Broker
+from millrace.local.broker import Broker, cluster_at
 from millrace.topics import ensure_topic
 
 pytestmark = pytest.mark.stack
@@ -65,6 +65,7 @@ def test_a_broker_that_cannot_start_says_why_and_leaves_nothing_running(broker: 
 def test_a_second_broker_on_the_same_data_is_refused(broker: Broker) -> None:
     with pytest.raises(SetupError, match="another broker already uses"):
         Broker(broker.folder.parent).start()
+    assert cluster_at(broker.bootstrap) in (broker.folder / "data" / "meta.properties").read_text()
 
 
 def test_the_job_prints_its_address_and_stops_on_sigterm_with_code_0(tmp_path: Path) -> None:

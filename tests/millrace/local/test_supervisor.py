@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.client import BadStatusLine
 from pathlib import Path
 
 import psutil
@@ -196,3 +197,39 @@ def test_no_part_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     killed.wait()
     until(lambda: is_gone(part_pid))
     assert is_gone(part_pid)
+
+
+def test_a_part_that_cannot_be_started_again_is_tried_later_and_the_others_stay(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
+    running = supervise(part("broker", tmp_path), part("api", tmp_path, "broker"))
+    running.start()
+    (tmp_path / "logs" / "api.log").unlink()
+    (tmp_path / "logs" / "api.log").mkdir()
+    api = running.pid("api")
+    os.kill(api, signal.SIGKILL)
+    until(lambda: running.mend() or running._runs["api"].failures == 2)
+    assert running.pid("broker") is not None and running.pid("api") is None
+    (tmp_path / "logs" / "api.log").rmdir()
+    until(lambda: running.mend() or running.pid("api") not in {api, None})
+    assert running.pid("broker") is not None
+
+
+def test_a_probe_that_fails_in_a_way_nobody_thought_of_ends_nothing(supervise: Callable[..., Supervisor], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answers = iter([BadStatusLine("x"), True])
+
+    def ready(pid: int) -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    supervise(script("api", "import time; time.sleep(600)", ready)).start()
+    assert "reason=its probe failed with BadStatusLine" in caplog.text
+
+
+def test_the_last_words_of_a_part_that_died_are_told_with_the_pause(supervise: Callable[..., Supervisor], caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    running = supervise(script("api", "print('all is well', flush=True); import time; time.sleep(0.3); raise SystemExit('the disk is full')"))
+    running.start()
+    until(lambda: running.mend() or "event=ended" in caplog.text)
+    assert "part=api event=ended code=1 failures=1 restart_in_s=1.0" in caplog.text
+    assert "last_line=the disk is full" in caplog.text

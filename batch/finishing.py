@@ -1,0 +1,36 @@
+"""Finishing whole columns in the driver: from merged windows to typed trait values. The Arrow form of millrace/finish.py; profiles.py uses it for what fits."""
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.algebra import NUMBER_TYPE, SCALE, average, scaled
+from millrace.columns.finish import window_column
+from millrace.sketches import estimate
+from millrace.traits import Trait, View
+
+
+def finish_persons(merged: pa.Table, view: View, *, keep: list[str]) -> pa.Table:
+    """The columns to ``keep`` and one column a trait. In: those and the columns of ``window_column``; null states are nothing seen."""
+    found = merged.select(keep)
+    for name, trait in view.traits.items():
+        found = found.append_column(name, _value(trait, [merged[window_column(trait, n)].combine_chunks() for n in range(len(trait.states))]))
+    return found
+
+
+def _value(trait: Trait, states: list[pa.Array]) -> pa.Array:
+    state = states[0]
+    if trait.op == "count":
+        return pc.fill_null(state, 0)
+    if trait.op == "sum":
+        return pc.fill_null(state, Decimal(0).scaleb(-SCALE))
+    if trait.op == "avg":
+        return pa.array([_average(total, count) for total, count in zip(*(each.to_pylist() for each in states), strict=True)], NUMBER_TYPE)
+    if trait.op == "approx_distinct":
+        return pa.array([estimate(sketch) for sketch in state.to_pylist()], pa.int64())
+    return pc.struct_field(state, "value") if trait.op in ("first", "last") else state
+
+
+def _average(total: Decimal | None, count: int | None) -> Decimal | None:
+    return Decimal(average(scaled(total), count)).scaleb(-SCALE) if total is not None and count else None

@@ -1,0 +1,107 @@
+"""The point of the log that serving tables speak for: a batch version and the epochs after its cut. Who belongs together there, whom some epochs touch. profiles.py asks."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.delta import TenantTables
+from millrace.errors import NothingToDo
+from millrace.identity_rules import Rules
+from millrace.keys import read_keys
+from millrace.ledger import read_ledger
+from millrace.manifest import Manifest, latest_manifest
+from millrace.resolution import resolve
+from millrace.tables import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE
+
+_ENDS = ["a", "b", "hint_a", "hint_b", "first_seen"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """``epoch`` is the last epoch after the manifest's cut that is taken in; the cut itself when there is none."""
+
+    manifest: Manifest
+    epoch: int
+
+    @property
+    def cut(self) -> int:
+        return self.manifest.cut
+
+
+def newest_head(tables: TenantTables) -> Head:
+    """The newest batch version up to the end of the ledger, or to the last epoch before other definitions. NothingToDo before the first publish."""
+    manifest = latest_manifest(tables)
+    if manifest is None:
+        raise NothingToDo("no batch version is published yet; run `python -m jobs.build_batch` first")
+    ledger = read_ledger(tables)
+    other = ledger.rows.filter((pc.field("epoch") > manifest.cut) & (pc.field("definitions_hash") != manifest.definitions_hash))
+    return Head(manifest, pc.min(other["epoch"]).as_py() - 1 if len(other) else ledger.head)
+
+
+def after_cut(head: Head) -> pc.Expression:
+    """Rows of a speed table between the cut and the head."""
+    return (pc.field("epoch") > head.cut) & (pc.field("epoch") <= head.epoch)
+
+
+def published_nodes(tables: TenantTables, head: Head) -> pa.Table:
+    """Rows of tables.NODES as of the cut."""
+    return tables.read(BATCH_NODES, columns=NODES.names, version=head.manifest.tables[BATCH_NODES.name])
+
+
+def touched_nodes(tables: TenantTables, head: Head, published: pa.Table, *, after: int) -> pa.Table:
+    """Rows of tables.NODES as of the head: all nodes of each component of which an epoch after ``after`` (not before the cut) tells something, and of those
+    that were one with it before."""
+    newer = tables.read(SPEED_EDGES_TABLE, columns=["epoch", *_ENDS], where=after_cut(head))
+    if not len(newer):
+        return NODES.empty_table()
+    rules = head.manifest.definitions.identity.compiled(read_keys(tables.root, tables.tenant).token_secret)
+    edges = tables.read(BATCH_EDGES, columns=_ENDS, version=head.manifest.tables[BATCH_EDGES.name])
+    nodes = nodes_around(published, edges, newer.select(_ENDS), rules)
+    told = _ends(newer.filter(pc.field("epoch") > after))
+    before = published.filter(pc.is_in(published["component"], value_set=_components(published, told)))
+    left_alone = nodes.filter(pc.and_(pc.is_valid(nodes["isolated"]), pc.is_in(nodes["node"], value_set=told)))
+    left_alone = left_alone.filter(
+        pc.invert(pc.is_in(left_alone["node"], value_set=published.filter(pc.is_valid(published["isolated"]))["node"].combine_chunks()))
+    )
+    beside = _ends(newer.filter(_touches(newer, left_alone["node"].combine_chunks())))
+    now = pc.is_in(nodes["component"], value_set=_components(nodes, pa.concat_arrays([told, beside])))
+    return nodes.filter(pc.or_(now, pc.is_in(nodes["node"], value_set=before["node"].combine_chunks())))
+
+
+def nodes_around(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: Rules) -> pa.Table:
+    """Rows of tables.NODES for every node whose component newer edges touch, as if all edges were resolved. ``published``, ``edges``: what is known from before.
+
+    What edges of other components say is not looked at, unless a shared value that had kept components apart is no longer shared.
+    """
+    among = _components(published, _ends(newer))
+    shared = published.filter(pc.equal(published["isolated"], "shared"))["node"].combine_chunks()
+    while True:
+        inside = pc.unique(pa.chunked_array([*published.filter(pc.is_in(published["component"], value_set=among))["node"].chunks, _ends(newer)]))
+        near = _ends(edges.filter(_touches(edges, inside)))
+        beside = near.filter(pc.is_in(near, value_set=shared))
+        found = resolve(pa.concat_tables([edges.filter(_touches(edges, pa.concat_arrays([inside, beside]))), newer]), rules).nodes
+        freed = found.filter(pc.and_(pc.is_in(found["node"], value_set=beside), pc.is_null(found["isolated"])))["node"].combine_chunks()
+        joined = edges.filter(_touches(edges, freed))
+        more = _components(published, _ends(joined))
+        if pc.all(pc.is_in(more, value_set=among)).as_py() is not False:
+            return found.filter(pc.is_in(found["node"], value_set=inside))
+        among = pc.unique(pa.concat_arrays([among, more]))
+
+
+def nodes_at(published: pa.Table, touched: pa.Table) -> pa.Table:
+    """All nodes at the head: those of the cut, and what the epochs after it say instead."""
+    rest = published.filter(pc.invert(pc.is_in(published["node"], value_set=touched["node"].combine_chunks())))
+    return pa.concat_tables([rest, touched.select(rest.column_names)])
+
+
+def _components(nodes: pa.Table, among: pa.Array) -> pa.Array:
+    return pc.unique(nodes.filter(pc.is_in(nodes["node"], value_set=among))["component"])
+
+
+def _ends(edges: pa.Table) -> pa.Array:
+    return pc.unique(pa.chunked_array([*edges["a"].chunks, *edges["b"].chunks], pa.string()))
+
+
+def _touches(edges: pa.Table, nodes: pa.Array) -> pa.ChunkedArray:
+    return pc.or_(pc.is_in(edges["a"], value_set=nodes), pc.is_in(edges["b"], value_set=nodes))
