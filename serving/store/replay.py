@@ -118,15 +118,26 @@ class PinnedNodes:
         self._replay = replay
         parted = replay.batch_rows(BATCH_NODES, pc.field("person_id") != pc.field("component"))
         self._contested = set(parted["component"].to_pylist())
-        rows = replay.batch_rows(BATCH_NODES, pc.field("node").isin(sorted(nodes))).to_pylist()
-        self._places = {row["node"]: Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None) for row in rows}
+        self._places: dict[str, Place | None] = {}
+        self._blocked: set[str] = set()
+        self._learn(nodes)
+
+    def _learn(self, nodes: set[str]) -> None:
+        """Reads where nodes stand that were not asked for before."""
+        unknown = sorted(nodes - self._places.keys())
+        self._places |= dict.fromkeys(unknown)
+        for row in self._replay.batch_rows(BATCH_NODES, pc.field("node").isin(unknown)).to_pylist() if unknown else ():
+            self._places[row["node"]] = Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None)
+            if row["isolated"] == "blocked":
+                self._blocked.add(row["node"])
 
     def person_of(self, node: str) -> str | None:
-        found = self._places.get(node)
+        found = self.place(node)
         return None if found is None else found.person_id
 
     def place(self, node: str) -> Place | None:
-        return self._places.get(node)
+        self._learn({node})
+        return self._places[node]
 
     def members(self, person_id: str) -> list[Member]:
         return self._members(pc.field("person_id") == person_id)
@@ -134,8 +145,10 @@ class PinnedNodes:
     def component(self, component: str) -> tuple[list[Member], list[Edge]]:
         members = self._members(pc.field("component") == component)
         nodes = [member.node for member in members]
-        rows = self._replay.batch_rows(BATCH_EDGES, pc.field("a").isin(nodes) & pc.field("b").isin(nodes) & (pc.field("a") != pc.field("b")))
-        return members, [Edge(row["a"], row["b"], **row["first_seen"]) for row in rows.select(["a", "b", "first_seen"]).to_pylist()]
+        rows = self._replay.batch_rows(BATCH_EDGES, (pc.field("a").isin(nodes) | pc.field("b").isin(nodes)) & (pc.field("a") != pc.field("b")))
+        edges = [Edge(row["a"], row["b"], **row["first_seen"]) for row in rows.select(["a", "b", "first_seen"]).to_pylist()]
+        self._learn({node for edge in edges for node in edge[:2]})
+        return members, [edge for edge in edges if self._blocked.isdisjoint(edge[:2])]
 
     def _members(self, where: pc.Expression) -> list[Member]:
         rows = self._replay.batch_rows(BATCH_NODES, where).to_pylist()
