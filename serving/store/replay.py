@@ -14,6 +14,7 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError, MillraceError
 from millrace.identity import by_priority
+from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, find_manifest
 from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
@@ -67,7 +68,7 @@ class _Replay:
         batch = self._layout.fold(self.batch_rows(batch_view(PERSON, self._view), of_person))
         speed = self._layout.fold(self._speed_rows(increments, of_person))
         committed_at = self._check(edges, increments)
-        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at)
+        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at, claims.decisions)
         parts = [[encode(slots) for slots in found.values()] for found in (batch, speed)]
         return Pinned(claims.node, point, Plan(self._view, self._layout), person, *parts)
 
@@ -87,8 +88,9 @@ class _Replay:
 
     def _person(self, edges: pa.Table) -> Person:
         nodes = PinnedNodes(self, {self._claims.node, *edges["a"].to_pylist(), *edges["b"].to_pylist()})
-        persons = Persons(self._rules)
+        persons = Persons(self._rules, read_decisions(self._tables, upto=self._manifest.decisions) if self._manifest else UNDECIDED)
         persons.apply(persons.prepare(edges, nodes))
+        persons.apply(persons.redecide(read_decisions(self._tables, upto=self._claims.decisions), nodes))
         person = persons.find(self._claims.node, nodes)
         if person is None:
             raise CoverageError("the tables no longer know the identifier")
