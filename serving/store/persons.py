@@ -15,7 +15,7 @@ from millrace.identity_decisions import UNDECIDED, Decisions
 from millrace.identity_rules import Rules
 from serving.store.batch_base import Member
 from serving.store.regrouping import Change, Group, NodeSource, Person, Region
-from serving.store.sightings import Sightings
+from serving.store.sightings import NOTHING_FRESH, Sightings
 
 
 class Persons:
@@ -53,7 +53,7 @@ class Persons:
         """The change that rows of the edges table bring; they may come in any order and repeat each other."""
         fresh = self._sightings.read(edges)
         change = Change(fresh, self.decisions)
-        units = [self._unit(member, base, change) for member in fresh.members]
+        units = [self._unit(node, at, base, change) for at, node in enumerate(fresh.names)]
         joined: dict[str, list[str]] = {}
         for at, other in zip(fresh.left, fresh.right, strict=True):
             left, right = units[at], units[other]
@@ -67,7 +67,7 @@ class Persons:
 
     def redecide(self, decisions: Decisions, base: NodeSource) -> Change:
         """The change that other decisions bring to what has been seen."""
-        change = Change(self._sightings.read(pa.table({})), decisions)
+        change = Change(NOTHING_FRESH, decisions)
         before = self.decisions
         pairs = (before.joined ^ decisions.joined) | (before.parted ^ decisions.parted)
         removed = before.removed ^ decisions.removed
@@ -86,15 +86,14 @@ class Persons:
         self._isolated -= change.nodes.keys()
         self._isolated |= change.isolated
 
-    def _unit(self, member: Member, base: NodeSource, change: Change) -> str | None:
+    def _unit(self, node: str, at: int, base: NodeSource, change: Change) -> str | None:
         """The unit of a node, which is registered when it is new; None when it joins nobody."""
-        node = member.node
         if node not in self._nodes:
             if place := base.place(node):
                 if place.contested:
                     change.contested.add(place.component)
                 return None if place.isolated else place.component
-            change.nodes[node] = member
+            change.nodes[node] = change.fresh.member(at)
             if node in self._rules.blocked or node in self.decisions.removed:
                 change.isolated.add(node)
                 return None
@@ -130,8 +129,8 @@ class Persons:
         decided = self._decided(base, change)
         again: list[str] = []
         for units in groups:
-            counts = None if any(self._is_contested(unit, change) or unit in decided for unit in units) else self._counts(units, base, change)
-            if counts is None or any(count > cap for count, (_, cap) in zip(counts, self._capped, strict=True)):
+            counts = self._counts(units, decided, base, change)
+            if counts is None:
                 again += units
             else:
                 change.groups.update(dict.fromkeys(units, Group(tuple(units), counts)))
@@ -148,22 +147,28 @@ class Persons:
         places = ((node, None if node in self._nodes or node in change.nodes else base.place(node)) for node in self.decisions.nodes)
         return {node if place is None else place.component for node, place in places}
 
-    def _counts(self, units: list[str], base: NodeSource, change: Change) -> tuple[int, ...]:
-        """How many values of each capped namespace the units have."""
-        if not self._capped:
-            return ()
-        counts, counted = [0] * len(self._capped), set()
+    def _counts(self, units: list[str], decided: set[str], base: NodeSource, change: Change) -> tuple[int, ...] | None:
+        """How many values of each capped namespace the units have; None when rules or decisions have to be looked at for each node of them."""
+        counts, counted, capped = [0] * len(self._capped), set(), self._capped
         for unit in units:
+            if unit in decided or unit in change.contested:
+                return None
             group = self._groups.get(unit)
-            if group is not None:
-                if id(group) not in counted:
-                    counted.add(id(group))
-                    counts = [sum(pair) for pair in zip(counts, group.counts, strict=True)]
-                continue
-            nodes = [unit] if unit in change.nodes or unit in self._nodes else [member.node for member in base.members(unit)]
-            for number, (prefix, _) in enumerate(self._capped):
-                for node in nodes:
-                    counts[number] += node.startswith(prefix)
+            if group is None:
+                nodes = (unit,) if unit in change.nodes or unit in self._nodes else [member.node for member in base.members(unit)]
+                for number, (prefix, _) in enumerate(capped):
+                    for node in nodes:
+                        if node.startswith(prefix):
+                            counts[number] += 1
+            elif group.people is not None:
+                return None
+            elif group.units[0] not in counted:
+                counted.add(group.units[0])
+                for number, count in enumerate(group.counts):
+                    counts[number] += count
+        for count, (_, cap) in zip(counts, capped, strict=True):
+            if count > cap:
+                return None
         return tuple(counts)
 
 

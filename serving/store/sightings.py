@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +19,22 @@ _BITS = 32
 
 @dataclass
 class Fresh:
-    """What a step of edges adds. ``members``: its distinct nodes, known ones too; ``left``, ``right``: places in them of the pairs nobody has seen before;
-    ``codes``: codes of nodes that had none."""
+    """What a step of edges adds. ``names``: its distinct nodes, known ones too, ``columns``: hint and position of each; ``left``, ``right``: places in them of
+    the pairs nobody has seen before; ``codes``: codes of nodes that had none."""
 
-    members: list[Member]
+    names: list[str]
+    columns: tuple[list[Any], ...]
     left: list[int]
     right: list[int]
     codes: dict[str, int]
     rows: Rows = field(default=_NO_ROWS)
+
+    def member(self, at: int) -> Member:
+        """The node at a place, where the step first shows it."""
+        return Member(self.names[at], *(column[at] for column in self.columns))
+
+
+NOTHING_FRESH = Fresh([], (), [], [], {})
 
 
 class Sightings:
@@ -40,7 +49,7 @@ class Sightings:
     def read(self, edges: pa.Table) -> Fresh:
         """Rows of the edges table, which may come in any order and repeat each other; none of an earlier epoch than those taken in."""
         if not len(edges):
-            return Fresh([], [], [], {})
+            return NOTHING_FRESH
         positions = edges["first_seen"].combine_chunks()
         fields = [positions.field(name).to_numpy().astype(np.int64) for name in ("epoch", "partition", "offset")]
         order = np.lexsort(fields[::-1])
@@ -50,16 +59,15 @@ class Sightings:
         _, seen = np.unique(np.stack([left[order], right[order]], axis=1).ravel(), return_index=True)
         first = order[seen // 2]
         hints = pa.chunked_array([*edges["hint_a"].chunks, *edges["hint_b"].chunks]).take(pa.array(first + seen % 2 * len(order))).to_pylist()
-        members = list(map(Member._make, zip(names, hints, *(values[first].tolist() for values in fields), strict=True)))
-        codes = self._new_codes(names)
-        code = np.array([codes[name] if name in codes else self._codes[name] for name in names], np.int64)
+        codes: dict[str, int] = {}
+        code = np.array([self._code(name, codes) for name in names], np.int64)
         apart = order[left[order] != right[order]]
         low, high = np.minimum(code[left[apart]], code[right[apart]]), np.maximum(code[left[apart]], code[right[apart]])
         keys, earliest = np.unique((low << _BITS) | high, return_index=True)
         known = self._keys
         new = earliest[np.fromiter((key not in known for key in keys.tolist()), dtype=bool, count=len(keys))]
         at = apart[new]
-        return Fresh(members, left[at].tolist(), right[at].tolist(), codes, (low[new], high[new], *(values[at] for values in fields)))
+        return Fresh(names, (hints, *(values[first].tolist() for values in fields)), left[at].tolist(), right[at].tolist(), codes, (low[new], high[new], *(values[at] for values in fields)))
 
     def add(self, fresh: Fresh) -> None:
         self._codes.update(fresh.codes)
@@ -88,7 +96,7 @@ class Sightings:
                     pairs.append(((one, other) if one < other else (other, one), (*position,)))
         return pairs
 
-    def _new_codes(self, names: list[str]) -> dict[str, int]:
-        known = self._codes
-        return {name: number for number, name in enumerate((name for name in names if name not in known), start=len(self._names))}
+    def _code(self, name: str, codes: dict[str, int]) -> int:
+        known = self._codes.get(name)
+        return codes.setdefault(name, len(self._names) + len(codes)) if known is None else known
 
