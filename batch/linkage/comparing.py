@@ -43,10 +43,15 @@ def first_settings(kinds: Mapping[str, str], keys: list[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def in_memory() -> duckdb.DuckDBPyConnection:
+    """A connection that never writes: without a folder for what does not fit into memory, clear values cannot get onto a disk."""
+    return duckdb.connect(config={"threads": THREADS, "temp_directory": ""})
+
+
 def open_linker(rows: pa.Table, settings: Mapping[str, Any]) -> Linker:
     """A linker over the rows, numbered as they come."""
     numbered = rows.append_column(ROW, pa.array(np.arange(len(rows))))
-    api = DuckDBAPI(duckdb.connect(config={"threads": THREADS}))
+    api = DuckDBAPI(in_memory())
     return Linker(api.register(numbered), SettingsCreator.from_path_or_dict(dict(settings)), log_level=logging.ERROR)
 
 
