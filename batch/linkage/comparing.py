@@ -57,6 +57,8 @@ def open_linker(rows: pa.Table, settings: Mapping[str, Any]) -> Linker:
 
 def compare(linker: Linker, names: list[str], *, at_least: float, pairs: tuple[np.ndarray, np.ndarray] | None = None) -> Compared:
     """The pairs that meet, or these ``pairs`` alone, whose probability by Splink's own weights is ``at_least`` this."""
+    if pairs is not None and not len(pairs[0]):
+        return Compared(*pairs, np.zeros((0, len(names)), np.int8), np.zeros((0, len(names))))
     if pairs is not None:
         given = pa.table({"match_key": pa.array(["0"] * len(pairs[0])), "join_key_l": pairs[0], "join_key_r": pairs[1]})
         linker.table_management.register_blocked_pairs_for_predict(linker._db_api.register(given))

@@ -33,7 +33,7 @@ def link(rows: pa.Table, model: Model, *, accept: float, review: float, limits: 
     """Scores the pairs that meet, then every pair inside the components, and joins by average linkage."""
     limits = limits or no_limits(len(rows))
     keyed, keys = add_keys(rows, model.kinds, largest=LARGEST_BLOCK)
-    linker = open_linker(keyed, model.settings)
+    linker = open_linker(keyed, model.settings_for(len(rows)))
     names = list(model.kinds)
     met = compare(linker, names, at_least=review / 10)
     probability, _ = model.mixture.probability(met, len(rows))

@@ -2,7 +2,7 @@
 
 Weights that know only matches and strangers join households: name, street and phone agree there for one reason, and count as three. So relatives are a kind of
 their own: each attribute is like that of one person with a share that is learned, else like that of strangers. What belongs to a person alone (``PERSONAL``) may
-be alike among relatives in few cases at most (a borrowed number, twins, father and son). In: levels; no labels. Training fits it, scoring asks it (ADR 0012).
+be alike among relatives in few cases at most (a borrowed number, twins, father and son). In: levels; no labels. Training fits it, scoring asks it (ADR 0013).
 """
 
 from collections.abc import Mapping

@@ -41,6 +41,10 @@ class Model:
             one["output_column_name"]: [level["label_for_charts"] for level in one["comparison_levels"]][::-1] for one in self.settings["comparisons"]
         }
 
+    def settings_for(self, records: int) -> dict[str, Any]:
+        """Settings of Splink among so many records: matches grow with the records, pairs with their square."""
+        return self.settings | {"probability_two_random_records_match": min(2 * self.mixture.same_rate / max(records - 1, 1), 0.5)}
+
     @property
     def version(self) -> str:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
@@ -73,7 +77,7 @@ def train(rows: pa.Table, kinds: Mapping[str, str]) -> Model:
     pairs = compare(linker, list(kinds), at_least=FAINT)
     mixture = fit(start(kinds, settings), pairs, len(rows))
     log.info("linkage trained records=%d pairs=%d same_rate=%.4f related_rate=%.4f", len(rows), len(pairs), mixture.same_rate, mixture.related_rate)
-    return Model(dict(kinds), _with(settings, mixture, len(rows)), mixture)
+    return Model(dict(kinds), _with(settings, mixture), mixture)
 
 
 def _sessions(kinds: Mapping[str, str]) -> Iterator[list[str]]:
@@ -95,11 +99,10 @@ def _learn(linker: Linker, columns: list[str]) -> None:
         log.info("training session left out columns=%s error=%s", ",".join(columns), type(error).__name__)
 
 
-def _with(settings: dict[str, Any], mixture: Mixture, records: int) -> dict[str, Any]:
+def _with(settings: dict[str, Any], mixture: Mixture) -> dict[str, Any]:
     """The settings with what the mixture has learned about the same person."""
     for one, m in zip(settings["comparisons"], mixture.same, strict=True):
         levels = [level for level in one["comparison_levels"] if not level.get("is_null_level")][::-1]
         for level, probability in zip(levels, m, strict=True):
             level["m_probability"] = float(probability)
-    settings["probability_two_random_records_match"] = min(2 * mixture.same_rate / max(records - 1, 1), 0.5)
     return settings

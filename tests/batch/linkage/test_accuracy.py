@@ -46,6 +46,15 @@ def test_estimated_recall_of_blocking_is_near_the_true_one() -> None:
     assert 0 <= found.blocking_recall - sum(pair in pairs for pair in true) / len(true) + 0.01 < 0.02
 
 
+def test_records_of_different_persons_stay_apart() -> None:
+    labelled = febrl3()
+    one_each = np.unique(labelled.truth, return_index=True)[1][:300]
+    found, _ = linked(Labelled(labelled.records.take(one_each), labelled.kinds, labelled.truth[one_each]))
+
+    assert len(np.unique(found.person)) == 300
+    assert found.blocking_recall == 1.0
+
+
 @pytest.mark.skipif(not FAKE_1000.is_file(), reason="MILLRACE_TEST_DATA names no folder with fake_1000.csv (moj-analytical-services/splink_datasets)")
 def test_persons_of_fake_1000_are_found(record_property: pytest.FixtureRequest) -> None:
     _, found = linked(fake_1000())
