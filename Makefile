@@ -52,7 +52,7 @@ faults-long: setup ## every crash point, several hits and seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
 
 linkage-long: setup ## accuracy of the linkage on every labelled set (fetches pseudopeople into .cache; minutes)
-	@$(PY) -m pytest tests/batch/linkage/test_accuracy.py $(ARGS)
+	@$(PY) -m pytest -rP tests/batch/linkage/test_accuracy.py $(ARGS)
 
 bench: setup ## measure, as ratios against a baseline of the same run
 	@$(PY) -m bench.run $(ARGS)
