@@ -30,6 +30,12 @@ def test_pairs_that_are_only_likely_join_nobody_however_many() -> None:
     assert persons(4, {(a, b): 0.7 for a in range(4) for b in range(a + 1, 4)}) == [0, 1, 2, 3]
 
 
+def test_groups_without_a_probable_pair_stay_apart_also_within_a_component() -> None:
+    limits = Limits(np.array([[0], [1], [1], [0]]), np.array([1]))
+
+    assert persons(4, {(0, 3): 0.95, (1, 3): 0.8, (1, 2): 0.9, (0, 2): 0.7, (2, 3): 0.7}, limits) == [0, 1, 2, 0]
+
+
 def test_two_values_of_a_unique_namespace_never_meet_not_even_through_a_third() -> None:
     limits = Limits(np.array([[1], [0], [1]]), np.array([1]))
 
