@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from millrace.errors import ConfigurationError
 from millrace.identity_rules import IdentityRules, NamespaceRules
+from millrace.linkage_rules import LinkageRules
 from millrace.traits import NAME, State, Trait, View
 from millrace.yaml_files import did_you_mean, read_yaml
 
@@ -27,6 +28,11 @@ _NEEDED = {
     "too_short": "at least one is needed",
 }
 """Sentences for people instead of those of the validation library."""
+_RULES_KEYS = {
+    "": {1: tuple(IdentityRules.model_fields)},
+    "namespaces": {3: tuple(NamespaceRules.model_fields)},
+    "linkage": {2: tuple(LinkageRules.model_fields)},
+}
 _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 
@@ -42,6 +48,7 @@ class Definitions(BaseModel):
     def hash(self) -> str:
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self._shown()
+        del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         for view in shown["views"].values():
             for trait in view["traits"].values():
                 trait.pop("description", None)
@@ -88,7 +95,7 @@ def _rules_problems(path: Path, found: Any) -> Iterator[str]:
         IdentityRules.model_validate(found)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            yield f"{path}: {_sentence(problem, {1: tuple(IdentityRules.model_fields), 3: tuple(NamespaceRules.model_fields)})}"
+            yield f"{path}: {_sentence(problem, _RULES_KEYS[str(problem['loc'][0])] if len(problem['loc']) > 1 else _RULES_KEYS[''])}"
 
 
 def _problems(path: Path, found: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from millrace.identity import NAMESPACES, node_of, normalise
+from millrace.linkage_rules import LinkageRules
 from millrace.yaml_files import did_you_mean
 
 _NOBODY = (
@@ -66,11 +67,12 @@ class Rules:
 
 
 class IdentityRules(BaseModel):
-    """What identity.yml holds: every namespace, the one to be trusted most first."""
+    """What identity.yml holds: every namespace, the one to be trusted most first, and what links persons who share no identifier."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     namespaces: dict[str, NamespaceRules] = Field(default_factory=_today)
+    linkage: LinkageRules = Field(default_factory=LinkageRules)
 
     @model_validator(mode="after")
     def _known(self) -> "IdentityRules":

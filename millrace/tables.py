@@ -78,6 +78,19 @@ DECISION = pa.schema(
 )  # fmt: skip
 """What somebody decided about two nodes (join, part), one node (remove) or an earlier decision (withdraw). The newest about a pair counts."""
 
+LINK_MODEL = pa.schema(
+    [("model_version", pa.string()), ("trained_at", TIME), ("manifest_id", pa.int64()), ("persons", pa.int64()), ("attributes", pa.string()), ("model", pa.string())]
+)
+"""One training of the linkage: probabilities of levels by attribute, no value of anybody. The newest for the declared attributes scores until trained again."""
+
+LINK_CANDIDATE = pa.schema(
+    [
+        ("a", pa.string()), ("b", pa.string()), ("person_a", pa.string()), ("person_b", pa.string()), ("probability", pa.float64()), ("verdict", pa.string()),
+        ("reason", pa.string()), ("evidence", pa.string()), ("model_version", pa.string()), ("manifest_id", pa.int64()), ("scored_at", TIME),
+    ]
+)  # fmt: skip
+"""Two persons who may be one, each by the node he is named after (a < b). ``verdict``: accepted, review, rejected or undecided. It joins nobody by itself."""
+
 MANIFEST = pa.schema(
     [
         ("manifest_id", pa.int64()), ("published_at", TIME), ("kind", pa.string()), ("cut", pa.int64()), ("offsets", pa.string()), ("tables", pa.string()),
@@ -121,6 +134,8 @@ BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
 BATCH_REFUSED = Table("batch/refused", REFUSED, ("reason",))
 DECISIONS = Table("identity/decisions", DECISION, ("decision_id",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
+LINK_MODELS = Table("batch/link_models", LINK_MODEL, ("trained_at",))
+LINK_CANDIDATES = Table("batch/link_candidates", LINK_CANDIDATE, ("probability", "verdict"))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
