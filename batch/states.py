@@ -39,11 +39,14 @@ def _write_table(engine: Engine, found: Slice, table: Table, parts: list[Part], 
 
 
 def _with_persons(tables: TenantTables, rules: Rules, decisions: Decisions, write_edges: Callable[[], Versions]) -> Versions:
-    """Persons are found in the driver whatever the engine: edges are few beside events."""
     versions = write_edges()
-    edges = tables.read(BATCH_EDGES, columns=["a", "b", "hint_a", "hint_b", "first_seen"], version=versions[BATCH_EDGES])
-    found = resolve(edges, rules, decisions)
-    refused = (
-        pa.table([edges["a"], edges["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
-    )
-    return versions | {BATCH_NODES: tables.replace(BATCH_NODES, found.nodes), BATCH_REFUSED: tables.replace(BATCH_REFUSED, refused)}
+    return versions | write_persons(tables, rules, decisions, edges=versions[BATCH_EDGES])
+
+
+def write_persons(tables: TenantTables, rules: Rules, decisions: Decisions, *, edges: int) -> Versions:
+    """Persons and refused edges of batch/edges at a version. They are found in the driver whatever the engine: edges are few beside events."""
+    rows = tables.read(BATCH_EDGES, columns=["a", "b", "hint_a", "hint_b", "first_seen"], version=edges)
+    found = resolve(rows, rules, decisions)
+    refused = pa.table([rows["a"], rows["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
+    del rows
+    return {BATCH_NODES: tables.replace(BATCH_NODES, found.nodes), BATCH_REFUSED: tables.replace(BATCH_REFUSED, refused)}
