@@ -75,6 +75,7 @@ class Region:
         self._nodes, self._of_batch, self._groups, self._sightings = nodes, of_batch, groups, sightings
         self._members: dict[str, Member] = {}
         self._pairs: dict[Pair, Position] = {}
+        self._taken: set[str] = set()
         self._components: set[str] = set()
         self._untold: set[str] = set()
         unique = [f"{name}:" for name, is_unique in zip(rules.namespaces, rules.unique, strict=True) if is_unique]
@@ -89,9 +90,12 @@ class Region:
     def take(self, units: Iterable[str]) -> None:
         """Takes in units with all they are grouped with."""
         for unit in units:
-            group = self._groups.get(unit)
-            for one in (unit,) if group is None else group.units:
-                self._take(one)
+            if unit not in self._taken:
+                group = self._groups.get(unit)
+                whole = (unit,) if group is None else group.units
+                self._taken.update(whole)
+                for one in whole:
+                    self._take(one)
 
     def take_nodes(self, nodes: Iterable[str]) -> None:
         """Takes in what nodes belong to; those nobody has seen are left out."""
@@ -130,7 +134,7 @@ class Region:
             members = [own]
             if unit in self._of_batch or unit in self._change.of_batch:
                 place = self._base.place(unit)
-                if place is not None:
+                if place is not None and place.component not in self._components:
                     self._take_component(place.component)
         for member in members:
             if member.node not in self._members:
