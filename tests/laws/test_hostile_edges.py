@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from millrace.identity import NAMESPACES, node_of
-from millrace.identity_rules import Rules
+from millrace.identity_rules import IdentityRules, Rules
 from millrace.resolution import resolve
 from millrace.tables import SPEED_EDGES
 from serving.store.persons import Persons
@@ -17,6 +17,7 @@ from tests.laws.edge_sets import Sighting, edges_table, rules_of
 from tests.laws.histories import SECRET
 
 TODAY = rules_of(oracle.TODAY)[0]
+BLOCKING = IdentityRules().compiled(SECRET)
 EPOCHS = 4
 
 
@@ -53,8 +54,8 @@ def sizes(people: dict[str, frozenset[str]]) -> list[int]:
 
 @pytest.mark.parametrize("cut", [0, 2])
 def test_a_chain_in_random_order_is_one_person_in_the_store_too(cut):
-    names = [f"anonymous_id:{n:05d}" for n in range(20_000)]
-    assert sizes(check_store(seen(list(itertools.pairwise(names))), TODAY, cut)) == [20_000]
+    names = [f"anonymous_id:{n:05d}" for n in range(5_000)]
+    assert sizes(check_store(seen(list(itertools.pairwise(names))), TODAY, cut)) == [5_000]
 
 
 @pytest.mark.parametrize("cut", [0, 2])
@@ -120,3 +121,31 @@ def test_a_rule_that_is_tightened_afterwards_is_as_if_it_had_always_been(cut):
     assert check_store(history, rules_of(loose)[0], cut) == oracle.judge(history, loose).members
     assert check_store(history, rules_of(tight)[0], cut) == oracle.judge(history, tight).members
     assert sizes(oracle.judge(history, loose).members) == [14] != sizes(oracle.judge(history, tight).members)
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_hub_of_devices_is_one_person_and_one_second_user_on_a_device_does_not_part_it(cut):
+    pairs = [("user_id:u", f"anonymous_id:{n:05d}") for n in range(20_000)]
+    assert sizes(check_store(seen(pairs), TODAY, cut)) == [20_001]
+    assert sizes(check_store([*seen(pairs), ("user_id:v", "anonymous_id:00007", (4, 1, 0))], TODAY, cut)) == [1, 1, 20_000]
+
+
+@pytest.mark.parametrize("cut", [0, 2, 4])
+def test_a_kiosk_with_10000_users_is_nobody_in_the_store_too(cut):
+    pairs = [("anonymous_id:kiosk", f"user_id:{n:05d}") for n in range(10_000 if cut == 0 else 1_000)]
+    mails = [(user, user.replace("user_id", "email")) for _, user in pairs]
+    assert sizes(check_store(seen([*pairs, *mails]), TODAY, cut, looked_up=1)) == [1] + [2] * len(pairs)
+
+
+NOBODY = [
+    ("user_id", "null"), ("user_id", "NULL"), ("user_id", "Null "), ("user_id", "00000000-0000-0000-0000-000000000000"), ("anonymous_id", "undefined"),
+    ("email", "test@test.com"), ("email", " Test@TEST.com\t"), ("phone", "000-000 0000"), ("phone", "(000) 000-0000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("namespace", "value"), NOBODY)
+def test_nobodys_value_joins_none_of_100_people_in_both_layers(namespace, value):
+    nobody = node_of(namespace, value, SECRET)
+    pairs = [(nobody, node_of("phone" if namespace != "phone" else "email", f"{n}5551234", SECRET)) for n in range(100)]
+    for cut in (0, 2):
+        assert sizes(check_store(seen(pairs), BLOCKING, cut, looked_up=1)) == [1] * 101
