@@ -30,7 +30,7 @@ from serving.store.base_building import build_base
 from serving.store.batch_base import BatchBase
 from serving.store.persons import Persons
 
-MUST, AIM = 0.08, 0.16
+MUST, AIM = 0.04, 0.08
 EDGES_PER_SECOND = 100_000
 """What it has to reach besides the ratio."""
 PEOPLE, EPOCH, ROUNDS = 100_000, 10_000, 3
