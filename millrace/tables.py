@@ -70,6 +70,15 @@ where no limit is broken a component is one person."""
 REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
 """An edge that joins nobody, and why: blocked, shared, unique or limit. Every other edge is accepted."""
 
+CHANGES = pa.schema(
+    [
+        ("manifest_id", pa.int64()), ("compared_to", pa.int64()), ("cut_before", pa.int64()), ("cut", pa.int64()), ("cause", pa.string()),
+        ("node", pa.string()), ("change", pa.string()), ("person_before", pa.string()), ("person_after", pa.string()),
+        ("isolated_before", pa.string()), ("isolated_after", pa.string()),
+    ]
+)  # fmt: skip
+"""A node that a publish puts to another person than the version served before, and why; a new one too. Rows of a manifest that does not exist do not count."""
+
 MANIFEST = pa.schema(
     [
         ("manifest_id", pa.int64()), ("published_at", TIME), ("kind", pa.string()), ("cut", pa.int64()), ("offsets", pa.string()), ("tables", pa.string()),
@@ -112,6 +121,7 @@ SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
 BATCH_REFUSED = Table("batch/refused", REFUSED, ("reason",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
+IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
