@@ -13,8 +13,10 @@ class Ways:
     def __init__(self, pairs: pa.Table) -> None:
         self.names = pc.unique(pa.chunked_array([*pairs["a"].chunks, *pairs["b"].chunks], pa.string())).sort()
         self.left, self.right = (pc.index_in(pairs[end], value_set=self.names).to_numpy().astype(np.int64) for end in ("a", "b"))
-        both = np.r_[self.left, self.right], np.r_[self.right, self.left]
-        self._matrix = csr_matrix((np.ones(2 * len(self.left), np.int8), both), shape=(len(self.names), len(self.names)), dtype=np.int8)
+        size = len(self.names)
+        pair = np.unique(np.r_[self.left * size + self.right, self.right * size + self.left])
+        ones = np.ones(len(pair), np.int8)
+        self._matrix = csr_matrix((ones, (pair // max(size, 1), pair % max(size, 1))), shape=(size, size))
 
     def distances(self, start: str) -> np.ndarray:
         """Edges from a node to each of ``names``; infinite where no way leads."""
@@ -37,6 +39,11 @@ class Ways:
         """How many others each of ``names`` is linked to."""
         loops = np.bincount(self.left[self.left == self.right], minlength=len(self.names)) > 0
         return np.diff(self._matrix.indptr) - loops
+
+    def next_to(self, number: int) -> np.ndarray:
+        """The others that one of ``names`` is linked to, by number."""
+        found = self._matrix.indices[self._matrix.indptr[number] : self._matrix.indptr[number + 1]]
+        return found[found != number]
 
     def _number(self, name: str) -> int:
         return pc.index(self.names, name).as_py()

@@ -70,6 +70,11 @@ class Generation:
         """Nodes that the epochs after the cut touch."""
         return len(self._slots)
 
+    @property
+    def point(self) -> Point:
+        """What answers stand on now."""
+        return self._point
+
     def start_over(self) -> None:
         """Looks at the speed tables afresh, from the head on."""
         self._states = EpochTail(self._tables, speed_view(PERSON, self.definitions.views[PERSON]), after=self.head)

@@ -1,0 +1,69 @@
+"""The identifiers seen with most others at a point, and what becomes of them. explaining.py asks; one pass over the pairs of all edges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from millrace.identity import namespace_of
+from millrace.resolution import resolve
+from serving.explain.evidence import PinnedEdges, ends, merged, without
+from serving.explain.paths import Ways
+
+SAMPLED = 5
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A node, the others it was seen with by namespace, some of them, and why it is isolated."""
+
+    node: str
+    by_namespace: dict[str, int]
+    sample: list[str]
+    isolated: str | None
+
+
+def most_linked(source: PinnedEdges, limit: int) -> tuple[list[Linked], dict[str, int]]:
+    """The ``limit`` nodes with most links, and the number of isolated nodes by reason, all at the head."""
+    isolated = _isolated(source)
+    ways = Ways(source.pairs())
+    linked = ways.linked()
+    order = np.lexsort((np.arange(len(linked)), -linked))[:limit]
+    found = []
+    for at in order[linked[order] > 0].tolist():
+        others = ways.names.take(pa.array(ways.next_to(at))).to_pylist()
+        counts: dict[str, int] = {}
+        for other in others:
+            counts[namespace_of(other)] = counts.get(namespace_of(other), 0) + 1
+        name = ways.names[at].as_py()
+        found.append(Linked(name, dict(sorted(counts.items())), others[:SAMPLED], isolated.get(name)))
+    reasons = list(isolated.values())
+    return found, {reason: reasons.count(reason) for reason in ("blocked", "shared")}
+
+
+def hints_of(source: PinnedEdges, nodes: list[str]) -> dict[str, str | None]:
+    """Masked values, as resolution.py would choose them."""
+    wanted = pa.array(nodes, pa.string())
+    edges = source.newer_touching(wanted)
+    seen = [(edges["a"], edges["hint_a"]), (edges["b"], edges["hint_b"])]
+    known = source.nodes(pc.field("node").isin(wanted))
+    found: dict[str, str | None] = {}
+    for names, hints in [(known["node"], known["hint"]), *seen]:
+        for name, hint in zip(names.to_pylist(), hints.to_pylist(), strict=True):
+            if hint is not None:
+                found[name] = min(found.get(name) or hint, hint)
+    return found
+
+
+def _isolated(source: PinnedEdges) -> dict[str, str]:
+    """Why each isolated node is so at the head: as at the cut, but judged again where an edge after it says something."""
+    at_cut = source.nodes(pc.field("isolated").is_valid())
+    found = dict(zip(at_cut["node"].to_pylist(), at_cut["isolated"].to_pylist(), strict=True))
+    told = ends(source.newer)
+    found |= dict.fromkeys(source.rules.blocked.intersection(told.to_pylist()), "blocked")
+    again = without(told, source.rules.blocked)
+    judged = resolve(merged(source.touching(again), source.newer_touching(again)), source.rules).nodes
+    judged = judged.filter(pc.is_in(judged["node"], value_set=again))
+    found |= dict(zip(judged["node"].to_pylist(), judged["isolated"].to_pylist(), strict=True))
+    return {name: reason for name, reason in found.items() if reason}

@@ -1,0 +1,169 @@
+"""What explain says over real tables: it is what the oracle says, at every cut and head; and each edge comes with its evidence."""
+
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace.identity import person_id
+from serving.explain.answers import Edge, Explanation, SuperNodes, Why
+from tests.laws.edge_sets import edge_sets
+from tests.laws.oracle_persons import judge
+from tests.serving.explain.ruled import ANN, BOB, CAT, DEVICE, KIOSK, MAIL, PHONE, Explained, together
+from tests.serving.store.by_hand import PATIENT, Order, edges_of
+
+
+@pytest.fixture
+def tenant(tmp_path: Path) -> Explained:
+    return Explained(tmp_path)
+
+
+def explained(tenant: Explained, node: str, limit: int = 500) -> Explanation:
+    return tenant.ask(("explain", limit), node)
+
+
+def why(tenant: Explained, a: str, b: str) -> Why:
+    return tenant.ask(("why", b), a)
+
+
+def pairs(edges: list[Edge]) -> set[tuple[str, str, str | None]]:
+    return {(edge.a.node, edge.b.node, edge.reason) for edge in edges}
+
+
+def test_an_edge_has_the_evidence_of_both_layers(tenant: Explained) -> None:
+    tenant.write(Order(ANN, at="2025-01-10T12:00:00Z", also=(MAIL,)))
+    tenant.publish(cut=1)
+    tenant.write(Order(ANN, at="2025-01-10T13:00:00Z", also=(MAIL,)), Order(ANN, at="2025-01-09T13:00:00Z", also=(DEVICE,)))
+    found = explained(tenant, MAIL)
+    old, new = sorted(found.graph.edges, key=lambda edge: edge.layer)
+    assert (old.layer, old.seen_count, old.first_at, old.last_at) == ("merged", 2, "2025-01-10T12:00:00Z", "2025-01-10T13:00:00Z")
+    assert (new.layer, new.seen_count, new.first_seen.epoch, new.first_seen.offset) == ("speed", 1, 2, 2)
+    assert (old.a.namespace, old.a.value, old.b.value) == ("email", "m•••", "n•••")
+    assert {node.person_id for node in found.graph.nodes} == {found.person_id} == {person_id(MAIL)}
+    assert (found.receipt.manifest_id, found.receipt.cut, found.receipt.head) == (1, 1, 2)
+
+
+def test_a_kiosk_is_named_with_its_degree_and_keeps_a_person_of_its_own(tenant: Explained) -> None:
+    tenant.write(*together((ANN, KIOSK), (ANN, MAIL)))
+    tenant.publish(cut=1)
+    tenant.write(*together((BOB, KIOSK), (CAT, KIOSK)))
+    of_ann = explained(tenant, ANN)
+    assert pairs(of_ann.graph.edges) == {(MAIL, ANN, None)} and pairs(of_ann.graph.refused) == {(KIOSK, ANN, "shared")}
+    (kiosk,) = (node for node in of_ann.graph.nodes if node.node == KIOSK)
+    assert (kiosk.linked, kiosk.isolated, kiosk.person_id) == (3, "shared", None)
+    assert (of_ann.graph.refused[0].because or "").startswith("anonymous_id k••• [kiosk]: it was seen with several people's identifiers")
+    itself = explained(tenant, KIOSK)
+    assert (itself.person_id, itself.identifier.isolated, len(itself.graph.refused)) == (person_id(KIOSK), "shared", 3)
+    assert "is a person of its own" in itself.because
+
+
+def test_a_node_beside_the_component_is_judged_by_all_of_its_edges(tenant: Explained) -> None:
+    """The phone is shared by Bob and Cat, of whom Ann's kiosk knows nothing."""
+    tenant.write(*together((ANN, KIOSK), (BOB, KIOSK), (BOB, PHONE), (CAT, PHONE), (PHONE, KIOSK)))
+    tenant.publish(cut=1)
+    (phone,) = (node for node in explained(tenant, KIOSK).graph.nodes if node.node == PHONE)
+    assert (phone.isolated, phone.linked) == ("shared", 3)
+
+
+def test_blocked_values_are_named_and_counted_without_being_joined(tenant: Explained) -> None:
+    rules = tenant.definitions.identity.compiled(b"\x5a" * 32)
+    nobody = min(node for node in rules.blocked if node.startswith("email:"))
+    tenant.write(*together((ANN, nobody), (BOB, nobody)))
+    tenant.publish(cut=1)
+    found = explained(tenant, ANN)
+    (edge,) = found.graph.refused
+    (shown,) = (node for node in found.graph.nodes if node.namespace == "email")
+    assert (edge.reason, shown.linked, shown.isolated) == ("blocked", 2, "blocked")
+    assert len(shown.node.partition(":")[2]) == 8 and nobody not in str(found)
+
+
+def test_the_way_between_two_identifiers_of_a_person_is_the_shortest(tenant: Explained) -> None:
+    tenant.write(*together((ANN, MAIL), (MAIL, PHONE), (PHONE, DEVICE), (ANN, PHONE)))
+    tenant.publish(cut=1)
+    found = why(tenant, ANN, DEVICE)
+    assert found.same_person and pairs(found.path) == {(PHONE, ANN, None), (DEVICE, PHONE, None)}
+    assert [edge.layer for edge in found.path] == ["batch", "batch"]
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_what_keeps_two_apart_is_on_the_shortest_way_however_long(tenant: Explained, cut: int) -> None:
+    way = [ANN, KIOSK, BOB, PHONE, CAT, DEVICE, "user_id:dan", "email:x", "user_id:eve"]
+    tenant.write(*together(*pairwise(way), ("user_id:far", "user_id:far")))
+    if cut:
+        tenant.publish(cut=cut)
+    found = why(tenant, ANN, "user_id:eve")
+    assert (found.same_person, found.connected, len(found.path)) == (False, True, 8)
+    assert {edge.reason for edge in found.path} == {"shared"} and "8 of 8 edges" in found.because
+    apart = why(tenant, ANN, "user_id:far")
+    assert (apart.same_person, apart.connected, apart.path) == (False, False, []) and "nothing connects them" in apart.because
+
+
+def test_one_identifier_is_one_person(tenant: Explained) -> None:
+    tenant.write(*together((ANN, ANN)))
+    found = why(tenant, ANN, ANN)
+    assert (found.same_person, found.path) == (True, [])
+
+
+def test_the_nearest_edges_are_shown_and_the_rest_is_counted(tenant: Explained) -> None:
+    tenant.write(*together(*((ANN, f"anonymous_id:{number:03d}") for number in range(40)), *((f"anonymous_id:{number:03d}", f"email:{number}") for number in range(40))))
+    tenant.publish(cut=1)
+    found = explained(tenant, "email:7", limit=30)
+    assert found.graph.truncated and len(found.graph.edges) == 30 and len(found.graph.nodes) == 31
+    assert (found.graph.counts.nodes, found.graph.counts.edges) == (81, 80)
+    assert (found.graph.edges[0].b.node, found.graph.edges[1].b.node) == ("email:7", ANN)
+    assert not explained(tenant, "email:7", limit=80).graph.truncated
+
+
+def test_supernodes_are_listed_with_degree_reason_and_a_sample(tenant: Explained) -> None:
+    tenant.write(*together(*((f"user_id:{number}", KIOSK) for number in range(7)), (ANN, MAIL)))
+    tenant.publish(cut=1)
+    tenant.write(*together(*((ANN, f"anonymous_id:{number}") for number in range(6)), (BOB, MAIL)))
+    found = tenant.ask(("supernodes", 3))
+    assert isinstance(found, SuperNodes)
+    assert [(one.node, one.linked, one.isolated) for one in found.supernodes] == [(KIOSK, 7, "shared"), (ANN, 7, None), (MAIL, 2, "shared")]
+    assert found.supernodes[1].linked_by_namespace == {"anonymous_id": 6, "email": 1}
+    assert len(found.supernodes[0].sample) == 5 and found.supernodes[0].sample[0].value == "0•••"
+    assert found.isolated == {"blocked": 0, "shared": 2}
+
+
+@settings(PATIENT, max_examples=30)
+@given(sightings=edge_sets(), cut=st.integers(0, 6), head=st.integers(0, 6), chance=st.randoms(use_true_random=False))
+def test_explain_says_what_the_oracle_says(sightings: list, cut: int, head: int, chance) -> None:
+    cut, head = min(cut, head), max(cut, head)
+    with tempfile.TemporaryDirectory() as folder:
+        tenant = Explained(Path(folder))
+        for epoch in range(1, head + 1):
+            rows = [one for one in sightings if one[2][0] == epoch]
+            tenant.write(*together(*((one, other) for one, other, _ in rows)))
+        if cut:
+            tenant.publish(cut=cut)
+        expected = judge((min(row["a"], row["b"]), max(row["a"], row["b"]), tuple(row["first_seen"].values())) for row in edges_of(tenant.log))
+        person = {node: person for person, nodes in expected.members.items() for node in nodes}
+        if not person:
+            return
+        node, *others = [chance.choice(sorted(person)) for _ in range(4)]
+        found = explained(tenant, node)
+        assert found.person_id == person[node]
+        assert found.identifier.isolated == expected.isolated.get(node)
+        assert {(one.node, one.person_id) for one in found.graph.nodes if one.person_id} <= set(person.items())
+        assert {one.node: one.isolated for one in found.graph.nodes} == {one.node: expected.isolated.get(one.node) for one in found.graph.nodes}
+        assert {one for one, of in person.items() if of == person[node]} <= {one.node for one in found.graph.nodes}
+        assert pairs(found.graph.refused) <= {(*pair, reason) for pair, reason in expected.refused.items()}
+        assert {pair for pair in expected.refused if node in pair} <= {edge[:2] for edge in pairs(found.graph.refused)}
+        assert not {edge[:2] for edge in pairs(found.graph.edges)} & expected.refused.keys()
+        for other in others:
+            _check_why(why(tenant, node, other), person[node] == person[other], expected.refused)
+        listed = tenant.ask(("supernodes", 100))
+        reasons = list(expected.isolated.values())
+        assert listed.isolated == {reason: reasons.count(reason) for reason in ("blocked", "shared")}
+        assert {one.node: one.isolated for one in listed.supernodes} == {one.node: expected.isolated.get(one.node) for one in listed.supernodes}
+
+
+def _check_why(found: Why, same: bool, refused: dict[tuple[str, str], str]) -> None:
+    assert found.same_person == same
+    assert pairs(found.path) == {(edge.a.node, edge.b.node, refused.get((edge.a.node, edge.b.node))) for edge in found.path}
+    assert same == all(edge.reason is None for edge in found.path) or not found.path
+    assert found.connected == (same or bool(found.path))
