@@ -55,8 +55,12 @@ class Identities:
 
     def _history(self, source: PinnedEdges, node: str) -> History:
         manifests = [one for one in read_manifests(self._tables) if one.manifest_id <= (source.point.manifest_id or 0)]
-        known = source.nodes(pc.field("node") == node)["person_id"].to_pylist()
-        return history(self._tables, manifests, node, now=known[0] if known else None, limit=MOST_CHANGES)
+
+        def now() -> str | None:
+            known = source.nodes(pc.field("node") == node)["person_id"].to_pylist()
+            return known[0] if known else None
+
+        return history(self._tables, manifests, node, now=now, limit=MOST_CHANGES)
 
 
 def _check(expected: Mapping[str, str] | None, found: Mapping[str, str | None]) -> None:

@@ -9,14 +9,15 @@ import pyarrow.compute as pc
 
 from millrace.identity import namespace_of
 from serving.explain.answers import Counts, Edge, End, Graph, Node, SuperNode
-from serving.explain.evidence import PinnedEdges, touches
+from serving.explain.evidence import PinnedEdges, ends, touches
 from serving.explain.labels import ISOLATED, Labels, short_names
 from serving.explain.paths import Ways
 from serving.explain.supernodes import hints_of, most_linked
 from serving.explain.surroundings import Surroundings, surroundings
 
-NEAR = 3
-"""A way so short cannot be beaten by one through edges that were not read: those do not touch the nodes next to either end."""
+NEAR, NEARER = 5, 3
+"""A way so short cannot be beaten by one through an edge that was not read: such an edge touches neither end nor, unless a blocked value is near or an end is
+isolated, a node next to one."""
 
 
 class Explained(NamedTuple):
@@ -82,12 +83,18 @@ def connection(source: PinnedEdges, a: str, b: str) -> Connection:
         way = Ways(found.edges.filter(found.edges["reason"].is_null())).shortest(a, b) if a != b else [a]
     else:
         way = Ways(found.edges).shortest(a, b)
-        if way is None or len(way) - 1 > NEAR:
+        if way is None or len(way) - 1 > _sure(source, found):
             way = Ways(source.pairs()).shortest(a, b)
         found = surroundings(source, way) if way and set(way) > {a, b} else found
     labels = Labels(source, found, {a, b, *(way or [])})
     path = [labels.edge(row) for row in _along(found, way or [])]
     return Connection(same, _why_both(labels.called(a), labels.called(b), same, path), labels.node(a), labels.node(b), path)
+
+
+def _sure(source: PinnedEdges, found: Surroundings) -> int:
+    """The longest way between those asked for that is a shortest one of all edges when it is one of those read."""
+    beside_blocked = pc.any(pc.is_in(ends(found.edges), value_set=pa.array(sorted(source.rules.blocked), pa.string()))).as_py()
+    return NEARER if beside_blocked or any(map(found.isolated, found.asked)) else NEAR
 
 
 def _along(found: Surroundings, way: list[str]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What publishes have changed for one identifier and the persons it belonged to, from the rows of changes. explaining.py asks up to the manifest it answers from."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,14 +38,14 @@ class Belonged:
         return self._after[count - 1] if count else self._first
 
 
-def history(tables: TenantTables, manifests: Sequence[Manifest], node: str, *, now: str | None, limit: int) -> History:
-    """The newest ``limit`` changes under the given manifests; ``now`` is the person the node is of at the cut."""
+def history(tables: TenantTables, manifests: Sequence[Manifest], node: str, *, now: Callable[[], str | None], limit: int) -> History:
+    """The newest ``limit`` changes under the given manifests; ``now`` gives the person the node is of at the cut, for one that no row names."""
     if not manifests:
         return History([], False, [])
     published = {one.manifest_id: one for one in manifests}
     exists = pc.field("manifest_id") <= max(published)
     own = tables.read(IDENTITY_CHANGES, where=exists & (pc.field("node") == node))
-    belonged = Belonged(own, now)
+    belonged = Belonged(own, None if len(own) else now())
     persons = pa.array(sorted(belonged.persons), pa.string())
     rows = tables.read(IDENTITY_CHANGES, columns=[*_GROUP, "node"], where=exists & (pc.field("person_before").isin(persons) | pc.field("person_after").isin(persons)))
     rows = rows.append_column("own", pc.equal(rows["node"], node).cast(pa.int64()))

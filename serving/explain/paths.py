@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, dijkstra
 
 
@@ -11,12 +11,15 @@ class Ways:
     """The graph of pairs (a, b), in both directions. Equal pairs give equal answers, whatever their order."""
 
     def __init__(self, pairs: pa.Table) -> None:
-        self.names = pc.unique(pa.chunked_array([*pairs["a"].chunks, *pairs["b"].chunks], pa.string())).sort()
-        self.left, self.right = (pc.index_in(pairs[end], value_set=self.names).to_numpy().astype(np.int64) for end in ("a", "b"))
-        size = len(self.names)
-        pair = np.unique(np.r_[self.left * size + self.right, self.right * size + self.left])
-        ones = np.ones(len(pair), np.int8)
-        self._matrix = csr_matrix((ones, (pair // max(size, 1), pair % max(size, 1))), shape=(size, size))
+        ends = pa.chunked_array([*pairs["a"].chunks, *pairs["b"].chunks], pa.string()).combine_chunks()
+        coded = ends.dictionary_encode()
+        order = pc.array_sort_indices(coded.dictionary).to_numpy()
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        self.names = coded.dictionary.take(pa.array(order))
+        self.left, self.right = np.split(rank[coded.indices.to_numpy()], 2)
+        both = np.r_[self.left, self.right], np.r_[self.right, self.left]
+        self._matrix = coo_matrix((np.ones(2 * len(self.left), np.int32), both), shape=(len(order), len(order))).tocsr()
 
     def distances(self, start: str) -> np.ndarray:
         """Edges from a node to each of ``names``; infinite where no way leads."""

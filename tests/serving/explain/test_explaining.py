@@ -155,15 +155,29 @@ def test_explain_says_what_the_oracle_says(sightings: list, cut: int, head: int,
         assert {pair for pair in expected.refused if node in pair} <= {edge[:2] for edge in pairs(found.graph.refused)}
         assert not {edge[:2] for edge in pairs(found.graph.edges)} & expected.refused.keys()
         for other in others:
-            _check_why(why(tenant, node, other), person[node] == person[other], expected.refused)
+            _check_why(why(tenant, node, other), node, other, person, expected.refused, {(row["a"], row["b"]) for row in edges_of(tenant.log)})
         listed = tenant.ask(("supernodes", 100))
         reasons = list(expected.isolated.values())
         assert listed.isolated == {reason: reasons.count(reason) for reason in ("blocked", "shared")}
         assert {one.node: one.isolated for one in listed.supernodes} == {one.node: expected.isolated.get(one.node) for one in listed.supernodes}
 
 
-def _check_why(found: Why, same: bool, refused: dict[tuple[str, str], str]) -> None:
+def _check_why(found: Why, a: str, b: str, person: dict[str, str], refused: dict[tuple[str, str], str], edges: set[tuple[str, str]]) -> None:
+    same = person[a] == person[b]
     assert found.same_person == same
     assert pairs(found.path) == {(edge.a.node, edge.b.node, refused.get((edge.a.node, edge.b.node))) for edge in found.path}
-    assert same == all(edge.reason is None for edge in found.path) or not found.path
-    assert found.connected == (same or bool(found.path))
+    assert not same or all(edge.reason is None for edge in found.path)
+    length = steps(edges - refused.keys() if same else edges, a, b)
+    assert (found.connected, len(found.path)) == (length is not None, length or 0)
+
+
+def steps(edges: set[tuple[str, str]], start: str, goal: str) -> int | None:
+    """Edges on a shortest way, found by widening circles."""
+    reached, circle, count = {start}, {start}, 0
+    while circle:
+        if goal in circle:
+            return count
+        circle = {other for a, b in edges for one, other in ((a, b), (b, a)) if one in circle} - reached
+        reached |= circle
+        count += 1
+    return None
