@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from millrace.errors import CoverageError
 from millrace.finish import micros
-from millrace.identity import NAMESPACES, node_of
+from millrace.identity import node_of_key
 from serving.api.access import Access
 from serving.api.refusals import JSON, ApiError, not_found
 from serving.explain.answering import Identities
@@ -100,15 +100,6 @@ def check_serving(store: Store) -> None:
     """ApiError 503 until the store serves something: before that nobody can be called unknown."""
     if not store.is_serving:
         raise ApiError(503, "not_ready", f"nothing can be answered yet ({store.status().problem or 'the store is opening its tables'}); /readyz says when")
-
-
-def node_of_key(key: str, secret: bytes) -> str | None:
-    """Node of ``namespace:value``; None when there is no such namespace or nothing is left of the value."""
-    namespace, _, value = key.partition(":")
-    try:
-        return node_of(namespace, value, secret) if namespace in NAMESPACES else None
-    except UnicodeEncodeError:  # half a surrogate pair: no event can have carried it
-        return None
 
 
 def time_asked(as_of: str | None, now: int) -> int:

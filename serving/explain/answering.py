@@ -6,11 +6,11 @@ import pyarrow.compute as pc
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
-from millrace.errors import CoverageError
+from millrace.errors import CoverageError, NothingToDo
 from millrace.finish import time_text
 from millrace.manifest import read_manifests
 from serving.explain.answers import Explanation, History, ReceiptBlock, SuperNodes, Why
-from serving.explain.evidence import PinnedEdges
+from serving.explain.evidence import PinnedEdges, newest_point
 from serving.explain.explaining import connection, explain, supernodes
 from serving.explain.history import history
 from serving.store.answers import Point
@@ -33,6 +33,13 @@ class Identities:
         staleness = milliseconds_since(point.committed_at, now)
         claims = Claims(node, point.manifest_id, point.cut, point.head, now, point.definitions_hash, staleness, point.complete, question)
         return self.again(claims, expected=expected)
+
+    def newest(self, question: tuple[str | int, ...], *, node: str = "", now: int) -> Answer:
+        """The answer at the newest point, straight from the tables; NothingToDo for an identifier they do not know."""
+        point = newest_point(self._tables, self._definitions)
+        if node and not PinnedEdges(self._tables, point, self._definitions, self._secret).knows(node):
+            raise NothingToDo(f"no event up to epoch {point.head} has this identifier; check the namespace, the value, --root and --tenant")
+        return self.ask(point, question, node=node, now=now)
 
     def again(self, claims: Claims, *, expected: Mapping[str, str] | None = None) -> Answer:
         """The answer that claims stand for. CoverageError, DeltaError or FileNotFoundError when the tables no longer hold it."""

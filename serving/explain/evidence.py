@@ -49,6 +49,10 @@ class PinnedEdges:
         check_edges(rows, accepted, after=after)
         return rows.select(EDGES.names)
 
+    def knows(self, node: str) -> bool:
+        """Whether an event up to the head has the node."""
+        return len(self.newer_touching(pa.array([node]))) > 0 or len(self.nodes(pc.field("node") == node)) > 0
+
     def nodes(self, where: pc.Expression) -> pa.Table:
         """Rows of tables.NODES as of the cut."""
         return self._read(BATCH_NODES, NODES.names, where)
