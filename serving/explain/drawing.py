@@ -54,7 +54,8 @@ def _point(found: Explanation) -> str:
     receipt, counts = found.receipt, found.graph.counts
     rest = f"; shown are the {len(found.graph.edges) + len(found.graph.refused)} edges nearest to it" if found.graph.truncated else ""
     batch = f"batch version {receipt.manifest_id} up to epoch {receipt.cut}" if receipt.manifest_id else "no batch version yet"
-    return f"{counts.persons} persons, {counts.nodes} identifiers, {counts.edges} edges, {counts.refused} refused{rest}. As of epoch {receipt.head}, {batch}."
+    shown = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in ((counts.persons, "person"), (counts.nodes, "identifier"), (counts.edges, "edge")))
+    return f"{shown}, {counts.refused} refused{rest}. As of epoch {receipt.head}, {batch}."
 
 
 def _words(strong: list[str], faint: list[str]) -> Iterator[str]:
@@ -119,9 +120,14 @@ def _node(node: Node, at: tuple[float, float], is_asked: bool) -> Iterator[str]:
     if node.isolated:
         yield f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" font-size="11" font-weight="700" style="fill:{colour}">{node.linked:,}</text>'
     below = y + radius + (20 if is_asked else 15)
-    yield f'<text class="halo" x="{x:.1f}" y="{below:.1f}" text-anchor="middle" font-size="12">{escape(node.value or node.node)}</text>'
+    yield f'<text class="halo" x="{x:.1f}" y="{below:.1f}" text-anchor="middle" font-size="12">{escape(_shown(node))}</text>'
     if node.isolated:
         yield f'<text class="halo" x="{x:.1f}" y="{below + 13:.1f}" text-anchor="middle" font-size="10" style="fill:{REFUSED}">{node.isolated}</text>'
+
+
+def _shown(node: Node) -> str:
+    """The masked value; the digits of its token where nothing of the value may be shown."""
+    return node.value if node.value and node.value.strip("•") else node.node.partition(":")[2]
 
 
 def _legend(nodes: list[Node], has_refused: bool, height: float) -> Iterator[str]:

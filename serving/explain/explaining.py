@@ -57,10 +57,14 @@ def explain(source: PinnedEdges, node: str, *, limit: int) -> Explained:
 def _why_he(called: str, isolated: str | None, others: int, counts: Counts) -> str:
     if isolated:
         return f"{called} is {isolated}: {ISOLATED[isolated]}; it is a person of its own and keeps the events it owns"
-    apart = f"; {counts.refused} edges are refused" if counts.refused else ""
+    apart = f"; {_counted(counts.refused)} refused" if counts.refused else ""
     if not others:
         return f"nothing joins {called} to another identifier{apart}"
-    return f"{called} is one person with {others} other identifier{'s' if others > 1 else ''}, by {counts.edges} edges in its component{apart}"
+    return f"{called} is one person with {others} other identifier{'s' if others > 1 else ''}: {_counted(counts.edges)} accepted{apart}"
+
+
+def _counted(edges: int) -> str:
+    return "1 edge is" if edges == 1 else f"{edges} edges are"
 
 
 def _nearest(edges: pa.Table, node: str) -> pa.Table:
