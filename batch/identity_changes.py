@@ -13,8 +13,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from millrace.delta import TenantTables, conform
+from millrace.errors import CoverageError
 from millrace.identity_rules import IdentityRules
 from millrace.ledger import NOTHING
 from millrace.manifest import Manifest
@@ -73,12 +75,20 @@ class Version:
 
 
 def record_changes(tables: TenantTables, served: Manifest | None, version: Version, *, cause: str | None = None) -> dict[str, Any]:
-    """Writes the rows of a publish and returns their counts, for its proof. Called by the one writer; again with the same manifest id it replaces its rows."""
+    """Writes the rows of a publish and returns their counts, for its proof. Called by the one writer; again with the same manifest id it replaces its rows.
+
+    A served version that can no longer be read keeps no newer one from being published, nor an older one from serving again: then nothing is known of the
+    changes, and the counts say so.
+    """
     _drop_leftovers(tables, version.manifest_id)
-    before = tables.read(BATCH_NODES, version=served.tables[BATCH_NODES.name]) if served else BATCH_NODES.schema.empty_table()
+    cause = cause or cause_of(served, version)
+    try:
+        before = tables.read(BATCH_NODES, version=served.tables[BATCH_NODES.name]) if served else BATCH_NODES.schema.empty_table()
+    except (CoverageError, DeltaError, OSError, pa.ArrowException) as error:
+        log.error("the history of identity has a hole manifest_id=%d error=%s", version.manifest_id, type(error).__name__)
+        return {"cause": cause, "unknown": True}
     after = tables.read(BATCH_NODES, columns=_NAMED, version=version.nodes)
     rows, counts = compared(before, after)
-    cause = cause or cause_of(served, version)
     stamp = {
         "manifest_id": version.manifest_id, "compared_to": served.manifest_id if served else None,
         "cut_before": served.cut if served else NOTHING, "cut": version.cut, "cause": cause,

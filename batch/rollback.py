@@ -3,15 +3,10 @@
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-
-import duckdb
-import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
 from batch.identity_changes import Version, record_changes
 from millrace.delta import TenantTables
-from millrace.errors import ConfigurationError, CoverageError
+from millrace.errors import ConfigurationError
 from millrace.manifest import Manifest, kept_manifests, read_manifests, write_manifest
 from millrace.settings import DEFAULTS
 
@@ -28,16 +23,7 @@ def roll_back(tables: TenantTables, manifest_id: int, *, keep: int = DEFAULTS.ba
         raise ConfigurationError(f"manifest {manifest_id} is not kept; kept are {', '.join(map(str, sorted(kept))) or 'none'}")
     newest = manifests[-1]
     again = replace(wanted, manifest_id=newest.manifest_id + 1, published_at=datetime.now(UTC), kind="rollback", rolled_back_to=manifest_id)
-    again = replace(again, proof=again.proof | {"identity": _changes(tables, newest, again)})
+    again = replace(again, proof=again.proof | {"identity": record_changes(tables, newest, Version.of(again), cause="rollback")})
     write_manifest(tables, again)
     log.info("rolled back manifest_id=%d to=%d cut=%d", again.manifest_id, manifest_id, again.cut)
     return again
-
-
-def _changes(tables: TenantTables, served: Manifest, again: Manifest) -> dict[str, Any]:
-    """Counts of what changes in who is who. A version that can no longer be read does not keep an older one from serving: then the history has a hole, and says so."""
-    try:
-        return record_changes(tables, served, Version.of(again), cause="rollback")
-    except (CoverageError, DeltaError, OSError, duckdb.Error, pa.ArrowException) as error:
-        log.error("history of identity has a hole manifest_id=%d error=%s", again.manifest_id, type(error).__name__)
-        return {"cause": "rollback", "unknown": True}
