@@ -4,16 +4,18 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.identity import person_id
+from millrace.tables import NODES
 from serving.explain.answers import Edge, Explanation, SuperNodes, Why
 from tests.laws.edge_sets import edge_sets
 from tests.laws.oracle_persons import judge
 from tests.serving.explain.ruled import ANN, BOB, CAT, DEVICE, KIOSK, MAIL, PHONE, Explained, together
-from tests.serving.store.by_hand import PATIENT, Order, edges_of
+from tests.serving.store.by_hand import PATIENT, SECRET, Order, Placed, edges_of
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_a_node_beside_the_component_is_judged_by_all_of_its_edges(tenant: Expla
 
 
 def test_blocked_values_are_named_and_counted_without_being_joined(tenant: Explained) -> None:
-    rules = tenant.definitions.identity.compiled(b"\x5a" * 32)
+    rules = tenant.definitions.identity.compiled(SECRET)
     nobody = min(node for node in rules.blocked if node.startswith("email:"))
     tenant.write(*together((ANN, nobody), (BOB, nobody)))
     tenant.publish(cut=1)
@@ -99,6 +101,39 @@ def test_what_keeps_two_apart_is_on_the_shortest_way_however_long(tenant: Explai
     assert {edge.reason for edge in found.path} == {"shared"} and "8 of 8 edges" in found.because
     apart = why(tenant, ANN, "user_id:far")
     assert (apart.same_person, apart.connected, apart.path) == (False, False, []) and "nothing connects them" in apart.because
+
+
+def test_a_way_through_blocked_values_nobody_has_read_is_found_when_it_is_shorter(tenant: Explained) -> None:
+    one, other = sorted(tenant.definitions.identity.compiled(SECRET).blocked)[:2]
+    tenant.write(*together((ANN, one), (one, other), (other, BOB), (ANN, KIOSK), (KIOSK, CAT), (CAT, PHONE), (PHONE, BOB)))
+    tenant.publish(cut=1)
+    assert [edge.reason for edge in why(tenant, ANN, BOB).path] == ["blocked"] * 3
+
+
+def test_a_way_past_strangers_is_found_when_it_is_shorter_than_one_through_the_persons_themselves(tenant: Explained) -> None:
+    long = [ANN, "email:1", "anonymous_id:1", "email:2", "anonymous_id:2", PHONE, BOB]
+    short = [ANN, KIOSK, CAT, "email:x", "user_id:dan", DEVICE, BOB]
+    tenant.write(*together(*pairwise(long), *pairwise(short[:3]), *pairwise(short[4:]), (CAT, "user_id:dan")))
+    tenant.publish(cut=1)
+    found = why(tenant, ANN, BOB)
+    assert [edge.reason for edge in found.path] == ["shared", "shared", "unique", "shared", "shared"]
+
+
+def test_verdicts_do_not_come_from_what_batch_says_of_components(tmp_path: Path) -> None:
+    class Astray(Explained):
+        """Batch takes each node for a person of its own, and one for shared that is not."""
+
+        def nodes(self, placed: list[Placed]) -> pa.Table:
+            rows = super().nodes(placed).to_pylist()
+            lost = [row | {"person_id": person_id(row["node"]), "component": person_id(row["node"]), "isolated": "shared" if row["node"] == MAIL else None} for row in rows]
+            return pa.Table.from_pylist(lost, schema=NODES)
+
+    tenant = Astray(tmp_path)
+    tenant.write(*together((ANN, MAIL), (MAIL, PHONE), (PHONE, DEVICE), (DEVICE, "email:far"), (ANN, KIOSK), (BOB, KIOSK)))
+    tenant.publish(cut=1)
+    found = explained(tenant, ANN)
+    assert {node.node for node in found.graph.nodes if node.person_id == found.person_id} == {ANN, MAIL, PHONE, DEVICE, "email:far"}
+    assert pairs(found.graph.refused) == {(KIOSK, ANN, "shared")} and why(tenant, "email:far", ANN).same_person
 
 
 def test_one_identifier_is_one_person(tenant: Explained) -> None:

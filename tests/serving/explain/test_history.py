@@ -59,3 +59,14 @@ def test_nothing_is_told_of_what_is_not_published_yet(tenant: Explained) -> None
     tenant.write(*together((BOB, BOB)))
     assert history(tenant, BOB) == []
     assert tenant.ask(("explain", 9), BOB).history.truncated is False
+
+
+def test_what_became_of_those_an_identifier_was_one_with_is_its_history(tmp_path: Path) -> None:
+    tenant = Explained(tmp_path / "kiosk")
+    tenant.write(*together((ANN, DEVICE), (DEVICE, MAIL)))
+    tenant.publish(cut=1)
+    tenant.write(*together((BOB, DEVICE)))
+    tenant.publish(cut=2)
+    assert history(tenant, ANN)[:3] == [
+        (2, "isolated", YOUNG, YOUNG, 1, False), (2, "split", YOUNG, person_id(ANN), 1, True), (2, "split", YOUNG, person_id(MAIL), 1, False),
+    ]  # fmt: skip
