@@ -21,6 +21,7 @@ SHORTEST, STEP = 8, 4
 """Digits of a token that tell a node from others, and how many more are taken while two are the same."""
 ISOLATED = {
     "blocked": "it is on the list of blocked values in identity.yml, so it joins nobody",
+    "removed": "somebody decided that it joins nobody",
     "shared": "it was seen with several people's identifiers (shared_from in identity.yml), so it joins nobody",
 }
 
@@ -73,6 +74,8 @@ class Labels:
         if reason in ISOLATED:
             apart = [name for name in (a, b) if self.node(name).isolated == reason]
             return f"{' and '.join(map(self.called, apart)) or 'an end'}: {ISOLATED[reason]}"
+        if reason == "parted":
+            return "somebody decided that two identifiers this would join are never one person"
         return f"together they would have {_too_many(self._rules, unique=reason == 'unique')}"
 
 

@@ -1,5 +1,6 @@
 """The identifiers seen with most others at a point, and what becomes of them. explaining.py asks; one pass over the pairs of all edges."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +39,8 @@ def most_linked(source: PinnedEdges, limit: int) -> tuple[list[Linked], dict[str
             counts[namespace_of(other)] = counts.get(namespace_of(other), 0) + 1
         name = ways.names[at].as_py()
         found.append(Linked(name, dict(sorted(counts.items())), others[:SAMPLED], isolated.get(name)))
-    reasons = list(isolated.values())
-    return found, {reason: reasons.count(reason) for reason in ("blocked", "shared")}
+    counts = {"blocked": 0, "shared": 0} | Counter(isolated.values())
+    return found, {reason: counts[reason] for reason in sorted(counts)}
 
 
 def hints_of(source: PinnedEdges, nodes: list[str]) -> dict[str, str | None]:
