@@ -62,16 +62,18 @@ _IDS = """
 
 @dataclass(frozen=True)
 class Version:
-    """A batch version that is about to be published: the manifest's id-to-be, its cut, its rules of identity and the Delta version of its nodes."""
+    """A batch version that is about to be published: the manifest's id-to-be, its cut, its rules of identity, the Delta version of its nodes and the last
+    decision they follow."""
 
     manifest_id: int
     cut: int
     identity: IdentityRules
     nodes: int
+    decisions: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Version":
-        return cls(manifest.manifest_id, manifest.cut, manifest.definitions.identity, manifest.tables[BATCH_NODES.name])
+        return cls(manifest.manifest_id, manifest.cut, manifest.definitions.identity, manifest.tables[BATCH_NODES.name], manifest.decisions)
 
 
 def record_changes(tables: TenantTables, served: Manifest | None, version: Version, *, cause: str | None = None) -> dict[str, Any]:
@@ -120,12 +122,14 @@ def _persons(rows: pa.Table, *changes: str) -> int:
 
 
 def cause_of(served: Manifest | None, version: Version) -> str:
-    """``edges`` seen since the served cut, other ``rules``, both, or a ``rebuild`` of the same epochs under the same rules."""
+    """``edges`` seen since the served cut, other ``rules``, newer ``decisions``, several of them, or a ``rebuild`` of the same epochs under the same rules."""
     causes = []
     if served is None or served.cut != version.cut:
         causes.append("edges")
     if served is not None and served.definitions.identity != version.identity:
         causes.append("rules")
+    if served is not None and served.decisions != version.decisions:
+        causes.append("decisions")
     return " and ".join(causes) or "rebuild"
 
 

@@ -9,6 +9,7 @@ from batch.engines import Engine, Slice
 from batch.parts import Part, tables_of
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
 from millrace.manifest import Manifest
 from millrace.resolution import resolve
@@ -17,7 +18,7 @@ from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, REFUSED, Ta
 Versions = dict[Table, int]
 
 
-def write_states(engine: Engine, found: Slice, definitions: Definitions, tables: TenantTables, *, rules: Rules, base: Manifest | None) -> Versions:
+def write_states(engine: Engine, found: Slice, definitions: Definitions, tables: TenantTables, *, rules: Rules, decisions: Decisions, base: Manifest | None) -> Versions:
     """Writes states and edges of the counted events on top of those of ``base``; from all edges, persons and refused edges. Without a base the events are the whole log.
 
     The rows are equal either way (law 9). Until a manifest names the versions nobody reads them.
@@ -25,7 +26,7 @@ def write_states(engine: Engine, found: Slice, definitions: Definitions, tables:
     jobs: list[Callable[[], Versions]] = []
     for table, parts in tables_of(definitions).items():
         write = partial(_write_table, engine, found, table, parts, base=base)
-        jobs.append(partial(_with_persons, tables, rules, write) if table == BATCH_EDGES else write)
+        jobs.append(partial(_with_persons, tables, rules, decisions, write) if table == BATCH_EDGES else write)
     return {table: version for versions in engine.side_by_side(jobs) for table, version in versions.items()}
 
 
@@ -37,11 +38,11 @@ def _write_table(engine: Engine, found: Slice, table: Table, parts: list[Part], 
     return {table: engine.write(table, folded)}
 
 
-def _with_persons(tables: TenantTables, rules: Rules, write_edges: Callable[[], Versions]) -> Versions:
+def _with_persons(tables: TenantTables, rules: Rules, decisions: Decisions, write_edges: Callable[[], Versions]) -> Versions:
     """Persons are found in the driver whatever the engine: edges are few beside events."""
     versions = write_edges()
     edges = tables.read(BATCH_EDGES, columns=["a", "b", "hint_a", "hint_b", "first_seen"], version=versions[BATCH_EDGES])
-    found = resolve(edges, rules)
+    found = resolve(edges, rules, decisions)
     refused = (
         pa.table([edges["a"], edges["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
     )

@@ -14,17 +14,20 @@ _NOBODY = (
     "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000",
 )  # fmt: skip
 _NO_EMAIL = ("null", "undefined", "none", "n/a", "unknown", "test@test.com", "test@example.com", "noemail@noemail.com", "no@email.com", "none@none.com", "a@a.com")
+ALIASES, ANY_NUMBER = 10, 1 << 62
 _NO_PHONE = ("0", "0000000000", "1111111111", "1234567890", "9999999999", "+11111111111")
 
 
 class NamespaceRules(BaseModel):
-    """``unique``: a person has at most one value; ``limit``: at most so many. ``shared_from``: a value linked to so many values of a unique namespace
-    belongs to nobody (None: never). ``blocked``: values that are nobody's, in any of the spellings lower, UPPER and Title."""
+    """``unique``: a person has at most one value; ``limit``: at most so many. ``aliases``: most values of a unique namespace that alias calls make one
+    (1: none; None: any number). ``shared_from``: a value linked to so many values of a unique namespace belongs to nobody (None: never). ``blocked``:
+    values that are nobody's, in any of the spellings lower, UPPER and Title."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     unique: bool = False
     limit: int | None = Field(None, ge=1)
+    aliases: int | None = Field(ALIASES, ge=1)
     shared_from: int | None = Field(2, ge=2)
     blocked: Annotated[tuple[str, ...], AfterValidator(lambda values: tuple(sorted(set(values))))] = ()
 
@@ -33,6 +36,8 @@ class NamespaceRules(BaseModel):
         problems = [f"blocked value {value!r} is empty; drop it, an empty identifier is absent anyway" for value in self.blocked if not value.strip()]
         if self.unique and self.limit is not None:
             problems.append("unique means limit 1; drop one of the two")
+        if self.aliases != ALIASES and not self.unique:
+            problems.append("aliases are of a unique namespace; write `unique: true` or drop aliases")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -50,11 +55,12 @@ def _today() -> dict[str, NamespaceRules]:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules by namespace, in priority order. ``blocked`` are nodes."""
+    """The rules by namespace, in priority order (``ANY_NUMBER`` of aliases: no limit). ``blocked`` are nodes."""
 
     namespaces: tuple[str, ...]
     caps: tuple[int | None, ...]
     unique: tuple[bool, ...]
+    aliases: tuple[int, ...]
     shared_from: tuple[int | None, ...]
     blocked: frozenset[str]
 
@@ -93,7 +99,7 @@ class IdentityRules(BaseModel):
         blocked = {node_of(name, spelt, secret) for name, one in zip(NAMESPACES, rules, strict=True) for value in one.blocked for spelt in _spellings(value)}
         return Rules(
             namespaces=NAMESPACES, caps=tuple(one.cap for one in rules), unique=tuple(one.unique for one in rules),
-            shared_from=tuple(one.shared_from for one in rules), blocked=frozenset(node for node in blocked if node),
+            aliases=tuple(one.aliases or ANY_NUMBER for one in rules), shared_from=tuple(one.shared_from for one in rules), blocked=frozenset(node for node in blocked if node),
         )  # fmt: skip
 
 

@@ -68,7 +68,15 @@ NODES = pa.schema(
 where no limit is broken a component is one person."""
 
 REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
-"""An edge that joins nobody, and why: blocked, shared, unique or limit. Every other edge is accepted."""
+"""An edge that joins nobody, and why: blocked, removed, shared, unique, limit or parted. Every other edge is accepted."""
+
+DECISION = pa.schema(
+    [
+        ("decision_id", pa.int64()), ("decided_at", TIME), ("kind", pa.string()), ("a", pa.string()), ("b", pa.string()), ("hint_a", pa.string()),
+        ("hint_b", pa.string()), ("withdraws", pa.int64()), ("reason", pa.string()),
+    ]
+)  # fmt: skip
+"""What somebody decided about two nodes (join, part), one node (remove) or an earlier decision (withdraw). The newest about a pair counts."""
 
 CHANGES = pa.schema(
     [
@@ -82,7 +90,7 @@ CHANGES = pa.schema(
 MANIFEST = pa.schema(
     [
         ("manifest_id", pa.int64()), ("published_at", TIME), ("kind", pa.string()), ("cut", pa.int64()), ("offsets", pa.string()), ("tables", pa.string()),
-        ("definitions_hash", pa.string()), ("definitions", pa.string()), ("proof", pa.string()), ("rolled_back_to", pa.int64()),
+        ("definitions_hash", pa.string()), ("definitions", pa.string()), ("proof", pa.string()), ("rolled_back_to", pa.int64()), ("decisions", pa.int64()),
     ]
 )  # fmt: skip
 """One publish of all views at once. ``kind``: incremental, full or rollback; ``tables``: JSON of Delta versions by table; ``proof``: JSON of its figures."""
@@ -120,6 +128,7 @@ LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
 SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
 BATCH_REFUSED = Table("batch/refused", REFUSED, ("reason",))
+DECISIONS = Table("identity/decisions", DECISION, ("decision_id",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
 IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
@@ -157,5 +166,5 @@ def profiles_table(view: View) -> Table:
     """``serving/profiles``: one row a person with a typed column a trait; ``as_of`` and ``head`` say when the row was computed: nothing has changed it since."""
     kinds = {"count": pa.int64(), "approx_distinct": pa.int64(), "sum": NUMBER, "avg": NUMBER}
     traits = [(name, kinds.get(trait.op) or VALUE_TYPES[trait.resolved_type]) for name, trait in view.traits.items()]
-    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string())]
+    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))

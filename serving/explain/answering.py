@@ -31,7 +31,7 @@ class Identities:
     def ask(self, point: Point, question: tuple[str | int, ...], *, node: str = "", now: int, expected: Mapping[str, str] | None = None) -> Answer:
         """The answer at a point, asked at ``now`` (microseconds). ``expected``: persons of nodes as the store has them; CoverageError when they are others."""
         staleness = milliseconds_since(point.committed_at, now)
-        claims = Claims(node, point.manifest_id, point.cut, point.head, now, point.definitions_hash, staleness, point.complete, question)
+        claims = Claims(node, point.manifest_id, point.cut, point.head, now, point.definitions_hash, staleness, point.complete, point.decisions, question)
         return self.again(claims, expected=expected)
 
     def newest(self, question: tuple[str | int, ...], *, node: str = "", now: int) -> Answer:
@@ -43,10 +43,11 @@ class Identities:
 
     def again(self, claims: Claims, *, expected: Mapping[str, str] | None = None) -> Answer:
         """The answer that claims stand for. CoverageError, DeltaError or FileNotFoundError when the tables no longer hold it."""
-        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, 0)
+        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, 0, claims.decisions)
         source = PinnedEdges(self._tables, point, self._definitions, self._secret)
         receipt = ReceiptBlock.of(Receipt(
             self._sealer.seal(claims), claims.manifest_id, claims.cut, claims.head, time_text(claims.at), claims.definitions_hash, claims.staleness_ms, claims.complete,
+            claims.decisions,
         ))  # fmt: skip
         kind, argument = claims.question
         if kind == EXPLAIN:

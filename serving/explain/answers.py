@@ -17,7 +17,7 @@ class Seen:
 @dataclass(frozen=True)
 class Node:
     """An identifier: ``node`` tells it from others in the answer, ``value`` is its masked value. ``linked``: how many others it was seen with. ``isolated``: why
-    it joins nobody (``blocked`` or ``shared``). ``person_id`` and ``first_seen`` are null for one outside the component that was asked for."""
+    it joins nobody (``blocked``, ``removed`` or ``shared``). ``person_id`` and ``first_seen`` are null for one outside the component that was asked for."""
 
     node: str
     namespace: str
@@ -39,9 +39,10 @@ class End:
 
 @dataclass(frozen=True)
 class Edge:
-    """Two identifiers seen together: the evidence for an edge. ``verdict`` is ``joins`` or ``refused``, ``reason`` then ``blocked``, ``shared``, ``unique`` or
-    ``limit``, which ``because`` says in words. ``first_at`` and ``last_at`` are event times; ``layer`` is where it was seen: up to the cut (``batch``), after it
-    (``speed``) or both (``merged``)."""
+    """Two identifiers seen together: the evidence for an edge. ``verdict`` is ``joins`` or ``refused``, ``reason`` then ``blocked``, ``removed``, ``shared``,
+    ``unique``, ``limit`` or ``parted``, which ``because`` says in words. ``first_at`` and ``last_at`` are event times; ``layer`` is where it was seen: up to the
+    cut (``batch``), after it (``speed``), both (``merged``) or never: then somebody decided it (``decision``), at ``first_at``. ``decision``: the number of the
+    decision about the two, where one counts."""
 
     a: End
     b: End
@@ -51,18 +52,20 @@ class Edge:
     seen_count: int
     first_at: str
     last_at: str
-    first_seen: Seen
+    first_seen: Seen | None
     layer: str
+    decision: int | None
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Of the whole component, whatever of it is shown. ``refused`` edges may lead out of it."""
+    """Of the whole component, whatever of it is shown. ``refused`` edges may lead out of it. ``decided``: pairs never seen together that decisions join."""
 
     persons: int
     nodes: int
     edges: int
     refused: int
+    decided: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Graph:
 @dataclass(frozen=True)
 class Change:
     """What a publish changed for the person an identifier belonged to: ``change`` is ``new``, ``merged``, ``split``, ``moved``, ``renamed``, ``isolated``, ``freed`` or
-    ``gone``, of so many ``nodes``. ``cause``: ``edges`` of the epochs after ``cut_before`` up to ``cut``, ``rules``, both, ``rebuild`` or ``rollback``. ``own``: the
+    ``gone``, of so many ``nodes``. ``cause``: ``edges`` of the epochs after ``cut_before`` up to ``cut``, ``rules``, ``decisions``, several of them, ``rebuild`` or ``rollback``. ``own``: the
     identifier itself is among the nodes."""
 
     manifest_id: int
@@ -116,11 +119,13 @@ class ReceiptBlock:
     definitions_hash: str
     staleness_ms: int
     complete: bool
+    decisions: int
 
     @classmethod
     def of(cls, receipt: Receipt) -> "ReceiptBlock":
         return cls(
-            receipt.id, receipt.manifest_id, receipt.cut, receipt.head, receipt.as_of, receipt.definitions_hash, receipt.staleness_ms, receipt.complete
+            receipt.id, receipt.manifest_id, receipt.cut, receipt.head, receipt.as_of, receipt.definitions_hash, receipt.staleness_ms, receipt.complete,
+            receipt.decisions,
         )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def _line(edge: Edge, where: dict[str, tuple[float, float]]) -> str:
 
 def _label(edge: Edge, where: dict[str, tuple[float, float]]) -> str:
     (x1, y1), (x2, y2) = where[edge.a.node], where[edge.b.node]
-    text = edge.reason or f"{edge.seen_count}× {edge.first_at[:10]}"
+    text = edge.reason or (f"decision {edge.decision}" if edge.first_seen is None else "") or f"{edge.seen_count}× {edge.first_at[:10]}"
     colour, size = (REFUSED, 11) if edge.reason else (FAINT, 10)
     return f'<text class="halo" x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 + 4:.1f}" text-anchor="middle" font-size="{size}" style="fill:{colour}">{escape(text)}</text>'
 

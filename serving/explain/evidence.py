@@ -3,8 +3,9 @@
 ``PinnedEdges`` is what surroundings.py, paths.py and supernodes.py read. CoverageError when something of the point is no longer kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +14,12 @@ import pyarrow.compute as pc
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError
+from millrace.identity_decisions import Decisions, Pair, about_pairs, read_decisions, standing
 from millrace.identity_rules import Rules
 from millrace.ledger import NOTHING, read_ledger
 from millrace.manifest import Manifest, find_manifest, latest_manifest
-from millrace.tables import BATCH_EDGES, BATCH_NODES, EDGES, LEDGER, NODES, POSITION, SPEED_EDGES_TABLE, Table
+from millrace.resolution import Resolution, resolve
+from millrace.tables import BATCH_EDGES, BATCH_NODES, DECISIONS, EDGES, LEDGER, NODES, POSITION, SPEED_EDGES_TABLE, Table
 from serving.store.answers import Point
 from serving.store.coverage import check_edges
 
@@ -49,6 +52,37 @@ class PinnedEdges:
         check_edges(rows, accepted, after=after)
         return rows.select(EDGES.names)
 
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Those that stand at the point. CoverageError when some of them are gone."""
+        found = standing(self._decided)
+        if found.number != self.point.decisions:
+            raise CoverageError(f"decisions up to {self.point.decisions} are asked for, there are those up to {found.number}")
+        return found
+
+    @cached_property
+    def decided_pairs(self) -> dict[Pair, Mapping[str, Any]]:
+        """The row of tables.DECISION that stands about a pair."""
+        return about_pairs(self._decided)
+
+    @cached_property
+    def _decided(self) -> list[dict[str, Any]]:
+        return self.tables.read(DECISIONS, where=pc.field("decision_id") <= self.point.decisions).to_pylist()
+
+    @cached_property
+    def barred(self) -> pa.Array:
+        """Nodes that join nobody, whatever they were seen with: blocked ones, and those that a decision removed."""
+        return pa.array(sorted(self.rules.blocked | self.decisions.removed), pa.string())
+
+    def joined(self) -> pa.Table:
+        """a and b of the pairs that decisions join, but for those that join nobody."""
+        pairs = pa.Table.from_pylist([{"a": a, "b": b} for a, b in sorted(self.decisions.joined)], schema=pa.schema([("a", pa.string()), ("b", pa.string())]))
+        return pairs.filter(pc.invert(touches(pairs, self.barred)))
+
+    def resolved(self, edges: pa.Table) -> Resolution:
+        """Persons and verdicts by the rules and the decisions of the point."""
+        return resolve(edges, self.rules, self.decisions)
+
     def knows(self, node: str) -> bool:
         """Whether an event up to the head has the node."""
         return len(self.newer_touching(pa.array([node]))) > 0 or len(self.nodes(pc.field("node") == node)) > 0
@@ -62,6 +96,29 @@ class PinnedEdges:
         if not len(nodes):
             return pa.schema([EDGES.field(name) for name in columns]).empty_table()
         return self._read(BATCH_EDGES, columns, pc.field("a").isin(nodes) | pc.field("b").isin(nodes))
+
+    def twins(self, nodes: pa.Array) -> pa.Table:
+        """Edges of the batch version between two values of one unique namespace, of which one is among the nodes."""
+        between = self.between_values
+        if between is None or not len(nodes):
+            return EDGES.empty_table()
+        return self._read(BATCH_EDGES, EDGES.names, between & (pc.field("a").isin(nodes) | pc.field("b").isin(nodes)))
+
+    @cached_property
+    def between_values(self) -> pc.Expression | None:
+        """Edges between two values of one unique namespace; None when no namespace is unique."""
+        found = None
+        for name in (name for name, is_unique in zip(self.rules.namespaces, self.rules.unique, strict=True) if is_unique):
+            inside = [(pc.field(end) >= f"{name}:") & (pc.field(end) < f"{name};") for end in ("a", "b")]
+            both = inside[0] & inside[1] & (pc.field("a") != pc.field("b"))
+            found = both if found is None else found | both
+        return found
+
+    @cached_property
+    def newer_twins(self) -> pa.Table:
+        """Edges after the cut between two values of one unique namespace that may join somebody."""
+        found = self.newer.slice(0, 0) if self.between_values is None else self.newer.filter(self.between_values)
+        return found.filter(pc.invert(touches(found, self.barred)))
 
     def newer_touching(self, nodes: pa.Array) -> pa.Table:
         return self.newer.filter(touches(self.newer, nodes))
@@ -86,7 +143,8 @@ def newest_point(tables: TenantTables, newest: Definitions) -> Point:
     other = ledger.rows.filter((pc.field("epoch") > cut) & (pc.field("definitions_hash") != served))
     head = pc.min(other["epoch"]).as_py() - 1 if len(other) else max(ledger.head, cut)
     committed_at = pc.max(ledger.rows.filter(pc.field("epoch") == head)["committed_at"].cast(pa.int64())).as_py() or 0
-    return Point(manifest.manifest_id if manifest else None, cut, head, served, head >= ledger.head, committed_at)
+    decisions = read_decisions(tables).number
+    return Point(manifest.manifest_id if manifest else None, cut, head, served, head >= ledger.head, committed_at, decisions)
 
 
 def merged(older: pa.Table, newer: pa.Table) -> pa.Table:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.errors import CoverageError
 from millrace.identity import namespace_of
 from serving.explain.answers import Counts, Edge, End, Graph, Node, SuperNode
 from serving.explain.evidence import PinnedEdges, ends, touches
@@ -16,7 +17,7 @@ from serving.explain.supernodes import hints_of, most_linked
 from serving.explain.surroundings import Surroundings, surroundings
 
 NEAR, NEARER = 5, 3
-"""A way so short cannot be beaten by one through an edge that was not read: such an edge touches neither end nor, unless a blocked value is near or an end is
+"""A way so short cannot be beaten by one through an edge that was not read: such an edge touches neither end nor, unless a blocked or removed value is near or an end is
 isolated, a node next to one."""
 
 
@@ -43,9 +44,9 @@ def explain(source: PinnedEdges, node: str, *, limit: int) -> Explained:
     names = {node: None} | {row[end]: None for row in shown for end in ("a", "b")}
     labels = Labels(source, found, names)
     joined = [labels.edge(row) for row in shown]
-    refused = len(edges) - edges["reason"].null_count
+    refused, decided = len(edges) - edges["reason"].null_count, pc.sum(pc.equal(edges["layer"], "decision")).as_py() or 0
     of_members = found.nodes.filter(pc.is_in(found.nodes["node"], value_set=found.members))
-    counts = Counts(pc.count_distinct(of_members["person_id"]).as_py(), len(found.members), len(edges) - refused, refused)
+    counts = Counts(pc.count_distinct(of_members["person_id"]).as_py(), len(found.members), len(edges) - refused - decided, refused, decided)
     graph = Graph(
         [labels.node(name) for name in names], [edge for edge in joined if edge.reason is None], [edge for edge in joined if edge.reason], counts, len(edges) > limit
     )
@@ -60,7 +61,11 @@ def _why_he(called: str, isolated: str | None, others: int, counts: Counts) -> s
     apart = f"; {_counted(counts.refused)} refused" if counts.refused else ""
     if not others:
         return f"nothing joins {called} to another identifier{apart}"
-    return f"{called} is one person with {others} other identifier{'s' if others > 1 else ''}: {_counted(counts.edges)} accepted{apart}"
+    return f"{called} is one person with {others} other identifier{'s' if others > 1 else ''}: {_counted(counts.edges)} accepted{_deciding(counts.decided)}{apart}"
+
+
+def _deciding(pairs: int) -> str:
+    return f", {pairs} pair{'s' if pairs > 1 else ''} joined by decision" if pairs else ""
 
 
 def _counted(edges: int) -> str:
@@ -74,7 +79,7 @@ def _nearest(edges: pa.Table, node: str) -> pa.Table:
     ways = Ways(edges)
     far = ways.distances(node)
     position = edges["first_seen"].combine_chunks()
-    ages = [position.field(name).to_numpy() for name in ("offset", "partition", "epoch")]
+    ages = [pc.fill_null(position.field(name), -1).to_numpy() for name in ("offset", "partition", "epoch")]
     order = np.lexsort((ways.right, ways.left, *ages, edges["reason"].is_valid().to_numpy(), np.minimum(far[ways.left], far[ways.right])))
     return edges.take(pa.array(order))
 
@@ -88,17 +93,28 @@ def connection(source: PinnedEdges, a: str, b: str) -> Connection:
     else:
         way = Ways(found.edges).shortest(a, b)
         if way is None or len(way) - 1 > _sure(source, found):
-            way = Ways(source.pairs()).shortest(a, b)
+            way = Ways(_all_pairs(source)).shortest(a, b)
         found = surroundings(source, way) if way and set(way) > {a, b} else found
+    if same and way is None:
+        raise CoverageError("decisions that contradict each other make them one person; withdraw one of them")
     labels = Labels(source, found, {a, b, *(way or [])})
     path = [labels.edge(row) for row in _along(found, way or [])]
     return Connection(same, _why_both(labels.called(a), labels.called(b), same, path), labels.node(a), labels.node(b), path)
 
 
+def _all_pairs(source: PinnedEdges) -> pa.Table:
+    """Pairs of all edges, and those that decisions join."""
+    pairs, joined = source.pairs(), source.joined()
+    if not len(joined):
+        return pairs
+    seen = ends(pairs)
+    return pa.concat_tables([pairs, joined.filter(pc.and_(pc.is_in(joined["a"], value_set=seen), pc.is_in(joined["b"], value_set=seen)))])
+
+
 def _sure(source: PinnedEdges, found: Surroundings) -> int:
     """The longest way between those asked for that is a shortest one of all edges when it is one of those read."""
-    beside_blocked = pc.any(pc.is_in(ends(found.edges), value_set=pa.array(sorted(source.rules.blocked), pa.string()))).as_py()
-    return NEARER if beside_blocked or any(map(found.isolated, found.asked)) else NEAR
+    beside_barred = pc.any(pc.is_in(ends(found.edges), value_set=source.barred)).as_py()
+    return NEARER if beside_barred or any(map(found.isolated, found.asked)) else NEAR
 
 
 def _along(found: Surroundings, way: list[str]) -> list[dict[str, Any]]:
@@ -114,7 +130,10 @@ def _why_both(a: str, b: str, same: bool, path: list[Edge]) -> str:
     if same and not path:
         return f"{a} is one identifier"
     if same:
-        return f"{a} and {b} are one person: {len(path)} accepted edge{'s' if len(path) > 1 else ''} lead from one to the other"
+        decided = [f"decision {edge.decision}" for edge in path if edge.decision is not None]
+        edges = sum(edge.decision is None for edge in path)
+        ways = [*decided, *([f"{edges} accepted edge{'s' if edges > 1 else ''}"] if edges else [])]
+        return f"{a} and {b} are one person: {' and '.join(ways)} {'leads' if len(ways) == 1 and edges < 2 else 'lead'} from one to the other"
     if not path:
         return f"{a} and {b} are two persons: nothing connects them"
     refused = [edge for edge in path if edge.reason]

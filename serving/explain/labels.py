@@ -10,11 +10,11 @@ from millrace.errors import CoverageError
 from millrace.finish import micros, time_text
 from millrace.identity import namespace_of
 from millrace.identity_rules import Rules
-from millrace.resolution import resolve
 from serving.explain.answers import Edge, End, Node, Seen
-from serving.explain.evidence import PinnedEdges, merged, without
+from serving.explain.evidence import PinnedEdges, without
 from serving.explain.paths import Ways
 from serving.explain.surroundings import Surroundings
+from serving.explain.values import edges_around
 
 _PAIR = ["a", "b"]
 SHORTEST, STEP = 8, 4
@@ -64,16 +64,19 @@ class Labels:
         reason = row["reason"]
         times = (time_text(micros(row[name])) if row[name] else "" for name in ("first_at", "last_at"))
         return Edge(
-            self.end(row["a"]), self.end(row["b"]), "refused" if reason else "joins", reason, self._because(row["a"], row["b"], reason), row["seen_count"],
-            *times, Seen(**row["first_seen"]), row["layer"],
+            self.end(row["a"]), self.end(row["b"]), "refused" if reason else "joins", reason, self._because(row), row["seen_count"],
+            *times, Seen(**row["first_seen"]) if row["first_seen"] else None, row["layer"], row["decision"],
         )  # fmt: skip
 
-    def _because(self, a: str, b: str, reason: str | None) -> str | None:
+    def _because(self, row: dict[str, Any]) -> str | None:
+        reason = row["reason"]
         if reason is None:
-            return None
+            return None if row["decision"] is None else f"decision {row['decision']} says that they are one person"
         if reason in ISOLATED:
-            apart = [name for name in (a, b) if self.node(name).isolated == reason]
+            apart = [name for name in (row["a"], row["b"]) if self.node(name).isolated == reason]
             return f"{' and '.join(map(self.called, apart)) or 'an end'}: {ISOLATED[reason]}"
+        if reason == "parted" and row["decision"] is not None:
+            return f"decision {row['decision']} says that they are never one person"
         if reason == "parted":
             return "somebody decided that two identifiers this would join are never one person"
         return f"together they would have {_too_many(self._rules, unique=reason == 'unique')}"
@@ -104,12 +107,12 @@ def _degrees(pairs: pa.Table, names: pa.Array) -> dict[str, int]:
 
 
 def _apart(source: PinnedEdges, rest: pa.Array) -> tuple[dict[str, int], dict[str, str | None]]:
-    """Degree of nodes whose edges have not all been read, and why they are isolated: read now, for blocked ones only who is linked."""
-    blocked = rest.filter(pc.is_in(rest, value_set=pa.array(sorted(source.rules.blocked), pa.string())))
-    judged = without(rest, blocked)
-    edges = merged(source.touching(judged), source.newer_touching(judged))
-    pairs = [edges.select(_PAIR), source.touching(blocked, columns=_PAIR), source.newer_touching(blocked).select(_PAIR)]
-    nodes = resolve(edges, source.rules).nodes
+    """Degree of nodes whose edges have not all been read, and why they are isolated: read now, for blocked and removed ones only who is linked."""
+    barred = rest.filter(pc.is_in(rest, value_set=source.barred))
+    judged = without(rest, barred)
+    edges = edges_around(source, judged, source.touching(judged))
+    pairs = [edges.select(_PAIR), source.touching(barred, columns=_PAIR), source.newer_touching(barred).select(_PAIR)]
+    nodes = source.resolved(edges).nodes
     nodes = nodes.filter(pc.is_in(nodes["node"], value_set=judged))
     isolated = dict(zip(nodes["node"].to_pylist(), nodes["isolated"].to_pylist(), strict=True))
-    return _degrees(pa.concat_tables(pairs), rest), isolated | dict.fromkeys(blocked.to_pylist(), "blocked")
+    return _degrees(pa.concat_tables(pairs), rest), isolated | {name: "removed" if name in source.decisions.removed else "blocked" for name in barred.to_pylist()}

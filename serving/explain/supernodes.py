@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.identity import namespace_of
-from millrace.resolution import resolve
-from serving.explain.evidence import PinnedEdges, ends, merged, without
+from millrace.identity_decisions import UNDECIDED, read_decisions
+from serving.explain.evidence import PinnedEdges, ends, without
 from serving.explain.paths import Ways
+from serving.explain.values import edges_around, one_with
 
 SAMPLED = 5
 
@@ -58,13 +59,31 @@ def hints_of(source: PinnedEdges, nodes: list[str]) -> dict[str, str | None]:
 
 
 def _isolated(source: PinnedEdges) -> dict[str, str]:
-    """Why each isolated node is so at the head: as at the cut, but judged again where an edge after it says something."""
+    """Why each isolated node is so at the head: as at the cut, but judged again where an edge after it or a decision since says something, also of what values
+    next to it are one."""
     at_cut = source.nodes(pc.field("isolated").is_valid())
     found = dict(zip(at_cut["node"].to_pylist(), at_cut["isolated"].to_pylist(), strict=True))
-    told = ends(source.newer)
-    found |= dict.fromkeys(source.rules.blocked.intersection(told.to_pylist()), "blocked")
-    again = without(told, source.rules.blocked)
-    judged = resolve(merged(source.touching(again), source.newer_touching(again)), source.rules).nodes
+    told, removed = ends(source.newer), source.decisions.removed
+    seen = {*found, *told.to_pylist(), *source.nodes(pc.field("node").isin(pa.array(sorted(removed), pa.string())))["node"].to_pylist()}
+    again = without(pc.unique(pa.concat_arrays([told, _moved(source)])), source.barred)
+    judged = source.resolved(edges_around(source, again, source.touching(again))).nodes
     judged = judged.filter(pc.is_in(judged["node"], value_set=again))
     found |= dict(zip(judged["node"].to_pylist(), judged["isolated"].to_pylist(), strict=True))
+    found |= dict.fromkeys(source.rules.blocked & seen, "blocked") | dict.fromkeys(removed & seen, "removed")
     return {name: reason for name, reason in found.items() if reason}
+
+
+def _moved(source: PinnedEdges) -> pa.Array:
+    """Nodes that decisions are about since the cut, those that are one value with others than at the cut, and all that were seen with these."""
+    decided = _decided_since(source)
+    starts = pc.unique(pa.concat_arrays([decided, ends(source.twins(decided), source.newer_twins)]))
+    if not len(starts):
+        return starts
+    values, _ = one_with(source, starts, apart=pa.array([], pa.string()))
+    return pc.unique(pa.concat_arrays([values, ends(source.touching(values), source.newer_touching(values))]))
+
+
+def _decided_since(source: PinnedEdges) -> pa.Array:
+    """Nodes that decisions are about, when they are others than those the batch version follows."""
+    published = read_decisions(source.tables, upto=source.manifest.decisions) if source.manifest else UNDECIDED
+    return pa.array(sorted(source.decisions.nodes | published.nodes) if published.number != source.decisions.number else [], pa.string())

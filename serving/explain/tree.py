@@ -46,4 +46,6 @@ def _named(node: Node) -> Text:
 
 
 def _evidence(edge: Edge) -> str:
+    if edge.first_seen is None:
+        return f"decision {edge.decision}, {edge.first_at[:10]}"
     return f"seen {edge.seen_count}×, first {edge.first_at[:10]} (epoch {edge.first_seen.epoch}), {edge.layer}"

@@ -44,9 +44,12 @@ _NODES = """
 """
 _PERSONS = 'SELECT person_id, node, hint, first_seen.epoch, first_seen."partition", first_seen."offset" FROM pinned ORDER BY person_id'
 _EDGES = """
-    SELECT one.component, a, b, edge.first_seen.epoch, edge.first_seen."partition", edge.first_seen."offset"
-    FROM pinned AS edge JOIN nodes AS one ON a = one.node JOIN nodes AS other ON b = other.node
-    WHERE a <> b AND one.component = other.component ORDER BY one.component
+    WITH kept AS (
+        SELECT one.component AS here, other.component AS there, a, b, edge.first_seen.epoch AS epoch, edge.first_seen."partition" AS part, edge.first_seen."offset" AS spot
+        FROM pinned AS edge JOIN nodes AS one ON a = one.node JOIN nodes AS other ON b = other.node
+        WHERE a <> b AND one.isolated IS DISTINCT FROM 'blocked' AND other.isolated IS DISTINCT FROM 'blocked'
+    )
+    SELECT here, a, b, epoch, part, spot FROM kept UNION ALL SELECT there, a, b, epoch, part, spot FROM kept WHERE there <> here ORDER BY 1
 """
 _OF_SEVERAL = "SELECT person_id, list(node) FROM pinned GROUP BY person_id HAVING count(*) > 1 ORDER BY person_id"
 

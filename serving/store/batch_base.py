@@ -1,8 +1,8 @@
 """The batch version a manifest publishes, as an immutable LMDB environment: written once by base_building.py, read by the store.
 
 Databases: ``nodes`` node → person id and what is unusual about it (``Place``), ``persons`` person id → members, ``states`` node → slots (layout.py),
-``merged`` id of a person with several nodes → their slots merged, so that a read has one part to decode, ``edges`` component → the edges inside it,
-for persons that edges after the cut may part: their nodes are read one by one then.
+``merged`` id of a person with several nodes → their slots merged, so that a read has one part to decode, ``edges`` component → the edges that touch it
+(none of blocked nodes), for persons that later edges or decisions may part or join again: their nodes are read one by one then.
 """
 
 from pathlib import Path
@@ -99,10 +99,10 @@ class BaseReader:
         return None if found is None else decode_place(found)
 
     def component(self, component: str) -> tuple[list[Member], list[Edge]]:
-        """All members of a component's persons, and the edges between them, refused ones included."""
+        """All members of a component's persons, and the edges that touch them, refused ones included, except those of blocked nodes."""
         edges = _edges.decode(self._get(component.encode(), db=self._edges) or b"\x90")
-        persons = {self.person_of(node) or "" for edge in edges for node in edge[:2]} or {component}
-        return [member for person in sorted(persons) for member in self.members(person)], edges
+        places = [place for node in {node for edge in edges for node in edge[:2]} if (place := self.place(node)) and place.component == component]
+        return [member for person in sorted({place.person_id for place in places} or {component}) for member in self.members(person)], edges
 
     def members(self, person_id: str) -> list[Member]:
         return _members.decode(self._get(person_id.encode(), db=self._persons) or b"\x90")

@@ -10,9 +10,10 @@ import time
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import NOTHING
 from millrace.manifest import Manifest, read_manifests
-from millrace.tables import MANIFESTS
+from millrace.tables import DECISIONS, MANIFESTS
 from serving.store.base_folders import BaseFolders
 from serving.store.commits import CommitLog
 from serving.store.generation import Generation
@@ -40,6 +41,8 @@ class Follower:
         self._folders = BaseFolders(tables)
         self._manifest_log = CommitLog(tables, MANIFESTS)
         self._manifests: list[Manifest] = []
+        self._decision_log = CommitLog(tables, DECISIONS)
+        self._decisions = UNDECIDED
         self._opening: Opening | None = None
         self._retry_at: dict[int | None, float] = {}
         self._afresh = True
@@ -89,9 +92,12 @@ class Follower:
             if self.serving:
                 self.serving.start_over()
             self._manifest_log.snapshot()
+            self._decision_log.snapshot()
         self.ledger.poll()
         if self._manifest_log.poll() or self._afresh:
             self._manifests = read_manifests(self._tables)
+        if self._decision_log.poll() or self._afresh:
+            self._decisions = read_decisions(self._tables)
         self._follow_manifests(self.ledger)
         if self.serving:
             self._advance(self.serving, self.ledger)
@@ -131,6 +137,8 @@ class Follower:
         try:
             while catch_up(generation, ledger):
                 pass
+            if change := generation.decide(self._decisions):
+                generation.take(change)
         except TABLE_ERRORS as error:
             generation.close()
             self._refuse(manifest, one_line(error))
@@ -153,6 +161,9 @@ class Follower:
         self._tell(MANIFEST, f"{what}: {problem}")
 
     def _advance(self, generation: Generation, ledger: LedgerTail) -> None:
+        if change := generation.decide(self._decisions):
+            with self.lock:
+                generation.take(change)
         reach = generation.reach(ledger)
         self._tell("head", reach.problem)
         while generation.head < reach.head and not self._stop.is_set():

@@ -1,8 +1,9 @@
-"""Who belongs together at the head: the persons of the batch version, joined and parted by the edges after its cut. generation.py and replay.py call it.
+"""Who belongs together at the head: the persons of the batch version, joined and parted by the edges after its cut and by decisions since. generation.py and replay.py call it.
 
 A *unit* is what edges join: a component of the batch version (by id; mostly one person) or a node that batch does not know. Units that are joined are
-a *group*. While no group has more values of a namespace than the rules allow, a group is one person. Else regrouping.py resolves it again, node by
-node, from its edges: from then on its nodes are units of their own. A person's id comes from the member the log shows first (ADR 0010).
+a *group*. While no group has more values of a namespace than the rules allow, and no decision is about one of its nodes, a group is one person. Else
+regrouping.py resolves it again, node by node, from its edges: from then on its nodes are units of their own. A person's id comes from the member the
+log shows first (ADR 0010).
 """
 
 from collections.abc import Iterable
@@ -10,29 +11,27 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from millrace.identity import by_priority, person_id
+from millrace.identity_decisions import UNDECIDED, Decisions
 from millrace.identity_rules import Rules
 from serving.store.batch_base import Member
-from serving.store.regrouping import Change, Group, NodeSource, Pair, Person, Position, regroup
-
-FAR: Position = (1 << 62, 0, 0)
+from serving.store.regrouping import Change, Group, NodeSource, Person, Region
+from serving.store.sightings import NOTHING_FRESH, Sightings
 
 
 class Persons:
     """``find`` may be called under the store's lock while another thread prepares the next change; ``apply`` needs the lock.
 
-    ``_nodes`` are units of their own; those of them that batch knows are in ``_of_batch``. ``_edges``: for each unit the pairs seen after the cut that
-    may join, by the unit of their first node. ``_isolated``: shared since the cut.
+    ``_nodes`` are units of their own; those of them that batch knows are in ``_of_batch``, those that join nobody in ``_isolated``.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, decisions: Decisions = UNDECIDED) -> None:
+        self._rules, self.decisions = rules, decisions
         self._capped = tuple((f"{name}:", cap) for name, cap in zip(rules.namespaces, rules.caps, strict=True) if cap is not None)
-        self._single = tuple(prefix for prefix, cap in self._capped if cap == 1)
         self._nodes: dict[str, Member] = {}
         self._of_batch: set[str] = set()
         self._groups: dict[str, Group] = {}
-        self._edges: dict[str, dict[Pair, Position]] = {}
         self._isolated: set[str] = set()
+        self._sightings = Sightings()
 
     def find(self, node: str, base: NodeSource) -> Person | None:
         """The person a node belongs to; None for a node nobody has seen."""
@@ -52,62 +51,58 @@ class Persons:
 
     def prepare(self, edges: pa.Table, base: NodeSource) -> Change:
         """The change that rows of the edges table bring; they may come in any order and repeat each other."""
-        change = Change()
-        positions = edges["first_seen"].combine_chunks()
-        columns = [edges[name].to_pylist() for name in ("a", "b", "hint_a", "hint_b")] + [
-            positions.field(name).to_pylist() for name in ("epoch", "partition", "offset")
-        ]
+        fresh = self._sightings.read(edges)
+        change = Change(fresh, self.decisions)
+        units = [self._unit(node, at, base, change) for at, node in enumerate(fresh.names)]
         joined: dict[str, list[str]] = {}
-        for a, b, hint_a, hint_b, *position in zip(*columns, strict=True):
-            left = self._unit(Member(a, hint_a, *position), base, change)
-            right = self._unit(Member(b, hint_b, *position), base, change)
-            if left is None or right is None or a == b or (left != right and self._are_twins(a, b)) or not self._note(left, (a, b), (*position,), change):
-                continue
-            if left != right or self._is_contested(left, change):
+        for at, other in zip(fresh.left, fresh.right, strict=True):
+            left, right = units[at], units[other]
+            if left is not None and right is not None and (left != right or self._is_contested(left, change)):
                 self._join(left, right, joined)
-        self._settle({id(units): units for units in joined.values()}.values(), base, change)
+        for node in change.nodes.keys() & self.decisions.nodes:
+            self._group(node, joined)
+        if joined:
+            self._settle({id(units): units for units in joined.values()}.values(), base, change)
+        return change
+
+    def redecide(self, decisions: Decisions, base: NodeSource) -> Change:
+        """The change that other decisions bring to what has been seen."""
+        change = Change(NOTHING_FRESH, decisions)
+        before = self.decisions
+        pairs = (before.joined ^ decisions.joined) | (before.parted ^ decisions.parted)
+        removed = before.removed ^ decisions.removed
+        region = self._region(base, change)
+        region.take_nodes({node for pair in pairs for node in pair} | removed)
+        region.take_neighbours(removed)
+        region.settle(is_open=True)
         return change
 
     def apply(self, change: Change) -> None:
+        self.decisions = change.decisions
+        self._sightings.add(change.fresh)
         self._nodes.update(change.nodes)
         self._of_batch |= change.of_batch
         self._groups.update(change.groups)
+        self._isolated -= change.nodes.keys()
         self._isolated |= change.isolated
-        for unit in change.dissolved:
-            self._edges.pop(unit, None)
-        for unit, pairs in change.edges.items():
-            self._edges.setdefault(unit, {}).update(pairs)
 
-    def _unit(self, member: Member, base: NodeSource, change: Change) -> str | None:
+    def _unit(self, node: str, at: int, base: NodeSource, change: Change) -> str | None:
         """The unit of a node, which is registered when it is new; None when it joins nobody."""
-        node = member.node
         if node not in self._nodes:
-            if known := change.nodes.get(node):
-                if member[2:] < known[2:]:
-                    change.nodes[node] = member
-            elif place := base.place(node):
+            if place := base.place(node):
                 if place.contested:
                     change.contested.add(place.component)
                 return None if place.isolated else place.component
-            else:
-                change.nodes[node] = member
-        return None if node in self._isolated or node in self._rules.blocked else node
-
-    def _are_twins(self, a: str, b: str) -> bool:
-        """Two values of a namespace that allows one."""
-        return any(a.startswith(prefix) and b.startswith(prefix) for prefix in self._single)
+            change.nodes[node] = change.fresh.member(at)
+            if node in self._rules.blocked or node in self.decisions.removed:
+                change.isolated.add(node)
+                return None
+            return node
+        return None if node in self._isolated else node
 
     def _is_contested(self, unit: str, change: Change) -> bool:
         group = self._groups.get(unit)
         return unit in change.contested or (group is not None and group.people is not None)
-
-    def _note(self, unit: str, pair: Pair, position: Position, change: Change) -> bool:
-        """Keeps a pair; False when it was seen before, no later."""
-        for kept in (self._edges.get(unit), change.edges.get(unit)):
-            if kept and kept.get(pair, FAR) <= position:
-                return False
-        change.edges.setdefault(unit, {})[pair] = position
-        return True
 
     def _join(self, left: str, right: str, joined: dict[str, list[str]]) -> None:
         longer, shorter = self._group(left, joined), self._group(right, joined)
@@ -116,44 +111,64 @@ class Persons:
         if len(shorter) > len(longer):
             longer, shorter = shorter, longer
         longer += shorter
-        joined.update(dict.fromkeys(shorter, longer))
+        for unit in shorter:
+            joined[unit] = longer
 
     def _group(self, unit: str, joined: dict[str, list[str]]) -> list[str]:
         """The list of units a unit is joined with, the same object for all of them."""
-        if unit not in joined:
+        found = joined.get(unit)
+        if found is None:
             known = self._groups.get(unit)
-            group = list(known.units if known else (unit,))
-            joined.update(dict.fromkeys(group, group))
-        return joined[unit]
+            found = [unit] if known is None else list(known.units)
+            for one in found:
+                joined[one] = found
+        return found
 
     def _settle(self, groups: Iterable[list[str]], base: NodeSource, change: Change) -> None:
         """Groups that keep within the rules are persons; the others are resolved again, together."""
-        again: list[list[str]] = []
+        decided = self._decided(base, change)
+        again: list[str] = []
         for units in groups:
-            counts = None if any(self._is_contested(unit, change) for unit in units) else self._counts(units, base, change)
-            if counts is None or any(count > cap for count, (_, cap) in zip(counts, self._capped, strict=True)):
-                again.append(units)
+            counts = self._counts(units, decided, base, change)
+            if counts is None:
+                again += units
             else:
                 change.groups.update(dict.fromkeys(units, Group(tuple(units), counts)))
         if again:
-            regroup(again, self._rules, base, change, nodes=self._nodes, edges=self._edges)
+            region = self._region(base, change)
+            region.take(again)
+            region.settle()
 
-    def _counts(self, units: list[str], base: NodeSource, change: Change) -> tuple[int, ...]:
-        """How many values of each capped namespace the units have."""
-        if not self._capped:
-            return ()
-        counts, counted = [0] * len(self._capped), set()
+    def _region(self, base: NodeSource, change: Change) -> Region:
+        return Region(self._rules, base, change, nodes=self._nodes, of_batch=self._of_batch, groups=self._groups, sightings=self._sightings)
+
+    def _decided(self, base: NodeSource, change: Change) -> set[str]:
+        """Units of the nodes that decisions are about."""
+        places = ((node, None if node in self._nodes or node in change.nodes else base.place(node)) for node in self.decisions.nodes)
+        return {node if place is None else place.component for node, place in places}
+
+    def _counts(self, units: list[str], decided: set[str], base: NodeSource, change: Change) -> tuple[int, ...] | None:
+        """How many values of each capped namespace the units have; None when rules or decisions have to be looked at for each node of them."""
+        counts, counted, capped = [0] * len(self._capped), set(), self._capped
         for unit in units:
+            if unit in decided or unit in change.contested:
+                return None
             group = self._groups.get(unit)
-            if group is not None:
-                if id(group) in counted:
-                    continue
-                counted.add(id(group))
-                found: Iterable[int] = group.counts
-            else:
-                nodes = [unit] if unit in self._nodes or unit in change.nodes else [member.node for member in base.members(unit)]
-                found = (sum(node.startswith(prefix) for node in nodes) for prefix, _ in self._capped)
-            counts = [sum(pair) for pair in zip(counts, found, strict=True)]
+            if group is None:
+                nodes = (unit,) if unit in change.nodes or unit in self._nodes else [member.node for member in base.members(unit)]
+                for number, (prefix, _) in enumerate(capped):
+                    for node in nodes:
+                        if node.startswith(prefix):
+                            counts[number] += 1
+            elif group.people is not None:
+                return None
+            elif group.units[0] not in counted:
+                counted.add(group.units[0])
+                for number, count in enumerate(group.counts):
+                    counts[number] += count
+        for count, (_, cap) in zip(counts, capped, strict=True):
+            if count > cap:
+                return None
         return tuple(counts)
 
 

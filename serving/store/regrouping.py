@@ -1,4 +1,8 @@
-"""Groups whose edges may have to be refused, resolved again at node level. persons.py calls it; the rules and the verdict are millrace/resolution.py's."""
+"""Groups whose edges may have to be refused, resolved again at node level. persons.py calls it; the rules and the verdict are millrace/verdicts.py's.
+
+A *region* is a set of units and all edges that touch them. Where values may become one or be parted (an alias, a decision), an edge that used to be
+refused may join again: then nodes outside that an accepted edge leads to are taken in too, until no accepted edge leaves the region.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,12 +11,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from millrace.identity_decisions import Decisions, Pair
 from millrace.identity_rules import Rules
-from millrace.resolution import judge
+from millrace.verdicts import Verdict, judge
 from serving.store.batch_base import Edge, Member, Place
-
-Pair = tuple[str, str]
-Position = tuple[int, int, int]
+from serving.store.sightings import Fresh, Position, Sightings
 
 
 class NodeSource(Protocol):
@@ -27,7 +30,7 @@ class NodeSource(Protocol):
         ...
 
     def component(self, component: str) -> tuple[list[Member], list[Edge]]:
-        """All members of a component's persons, and the edges between them, refused ones included."""
+        """All members of a component's persons, and the edges that touch them, refused ones included, except those of blocked nodes."""
         ...
 
 
@@ -50,61 +53,154 @@ class Group(NamedTuple):
 
 @dataclass
 class Change:
-    """What some epochs add: nodes that are units from now on (``of_batch``: those batch knows), groups by unit, nodes that have become shared, pairs.
-    ``dissolved``: units whose pairs are kept elsewhere now. ``contested``: components of batch that were met and consist of several persons."""
+    """What some epochs or decisions add: nodes that are units from now on (``of_batch``: those batch knows, ``isolated``: those that join nobody) and groups by
+    unit. ``contested``: components of batch that were met and consist of several persons."""
 
+    fresh: Fresh
+    decisions: Decisions
     nodes: dict[str, Member] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
-    edges: dict[str, dict[Pair, Position]] = field(default_factory=dict)
     of_batch: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
-    dissolved: set[str] = field(default_factory=set)
     contested: set[str] = field(default_factory=set)
 
 
-def regroup(groups: Iterable[list[str]], rules: Rules, base: NodeSource, change: Change, *, nodes: Mapping[str, Member], edges: Mapping[str, dict[Pair, Position]]) -> None:
-    """Adds to the change what the edges of the groups make of their nodes. ``nodes`` and ``edges`` are what is known from before the change."""
-    members: dict[str, Member] = {}
-    pairs: dict[Pair, Position] = {}
-    for unit in (unit for units in groups for unit in units):
-        found: list[tuple[Pair, Position]] = [*edges.get(unit, {}).items(), *change.edges.pop(unit, {}).items()]
-        if own := change.nodes.get(unit) or nodes.get(unit):
-            members[unit] = own
+class Region:
+    """Takes units in, then adds to the change what their edges make of their nodes. ``nodes``, ``of_batch``, ``groups`` are what is known from before."""
+
+    def __init__(
+        self, rules: Rules, base: NodeSource, change: Change, *, nodes: Mapping[str, Member], of_batch: set[str], groups: Mapping[str, Group], sightings: Sightings
+    ) -> None:
+        self._rules, self._base, self._change = rules, base, change
+        self._nodes, self._of_batch, self._groups, self._sightings = nodes, of_batch, groups, sightings
+        self._members: dict[str, Member] = {}
+        self._pairs: dict[Pair, Position] = {}
+        self._components: set[str] = set()
+        self._untold: set[str] = set()
+        unique = [f"{name}:" for name, is_unique in zip(rules.namespaces, rules.unique, strict=True) if is_unique]
+        self._unique = tuple(unique)
+        decided = change.decisions
+        self._partners: dict[str, set[str]] = {}
+        for one, other in decided.joined:
+            self._partners.setdefault(one, set()).add(other)
+            self._partners.setdefault(other, set()).add(one)
+        self._decided = decided.nodes
+
+    def take(self, units: Iterable[str]) -> None:
+        """Takes in units with all they are grouped with."""
+        for unit in units:
+            group = self._groups.get(unit)
+            for one in (unit,) if group is None else group.units:
+                self._take(one)
+
+    def take_nodes(self, nodes: Iterable[str]) -> None:
+        """Takes in what nodes belong to; those nobody has seen are left out."""
+        self.take([unit for node in nodes if node not in self._members and (unit := self._home(node)) is not None])
+
+    def take_neighbours(self, nodes: set[str]) -> None:
+        """Takes in what pairs join with the nodes."""
+        self._look()
+        self.take_nodes([node for pair in self._pairs if not nodes.isdisjoint(pair) for node in pair])
+
+    def settle(self, *, is_open: bool = False) -> None:
+        """Resolves the region and adds what comes of it to the change. ``is_open``: edges that used to be refused may join."""
+        while True:
+            self._look()
+            inside = [pair for pair in self._pairs if pair[0] in self._members and pair[1] in self._members]
+            is_open = is_open or self._may_join_again()
+            names = sorted({*self._members, *(node for pair in self._pairs for node in pair)} if is_open else self._members)
+            pairs = list(self._pairs) if is_open else inside
+            verdict, number = self._judge(names, pairs)
+            if not is_open or not self._reach_out(pairs, verdict, number):
+                break
+        self._add(names, verdict)
+
+    def _home(self, node: str) -> str | None:
+        if node in self._nodes or node in self._change.nodes:
+            return node
+        place = self._base.place(node)
+        return None if place is None else place.component
+
+    def _take(self, unit: str) -> None:
+        own = self._change.nodes.get(unit) or self._nodes.get(unit)
+        if own is None:
+            members = self._take_component(unit)
+            self._change.of_batch.update(member.node for member in members)
         else:
-            inside, between = base.component(unit)
-            members.update((member.node, member) for member in inside)
-            change.of_batch.update(member.node for member in inside)
-            found += [((edge.a, edge.b), edge[2:]) for edge in between]
-        for pair, position in found:
-            pairs[pair] = min(pairs.get(pair, position), position)
-        change.dissolved.add(unit)
-    change.nodes.update(members)
-    names = sorted(members)
-    number = {name: at for at, name in enumerate(names)}
-    kept = [(pair, position) for pair, position in pairs.items() if pair[0] in number and pair[1] in number]
-    left, right = (np.array([number[pair[end]] for pair, _ in kept], np.int64) for end in (0, 1))
-    rank = {position: at for at, position in enumerate(sorted({position for _, position in kept}))}
-    age = np.array([rank[position] for _, position in kept], np.int64)
-    verdict = judge(pa.array(names, pa.string()), (left, right, age), rules)
-    change.isolated.update(names[at] for at in np.flatnonzero(verdict.isolated))
-    component, person = verdict.component.tolist(), verdict.person.tolist()
-    for pair, position in kept:
-        if component[number[pair[0]]] == component[number[pair[1]]]:
-            change.edges.setdefault(pair[0], {})[pair] = position
-    _add_groups(change, names, component, person, rules)
+            members = [own]
+            if unit in self._of_batch or unit in self._change.of_batch:
+                place = self._base.place(unit)
+                if place is not None:
+                    self._take_component(place.component)
+        for member in members:
+            if member.node not in self._members:
+                self._members[member.node] = member
+                self._untold.add(member.node)
+
+    def _take_component(self, component: str) -> list[Member]:
+        """Its edges join the pairs once; its members."""
+        members, edges = self._base.component(component)
+        if component not in self._components:
+            self._components.add(component)
+            for edge in edges:
+                self._note((edge.a, edge.b), edge[2:])
+        return members
+
+    def _look(self) -> None:
+        """Adds the pairs seen after the cut with nodes taken in since."""
+        if self._untold:
+            for pair, position in self._sightings.touching(self._untold, self._change.fresh):
+                self._note(pair, position)
+            self._untold.clear()
+
+    def _note(self, pair: Pair, position: Position) -> None:
+        known = self._pairs.get(pair)
+        if known is None or position < known:
+            self._pairs[pair] = position
+
+    def _may_join_again(self) -> bool:
+        return any(not self._decided.isdisjoint(pair) or (pair[0].startswith(self._unique) and _space(pair[0]) == _space(pair[1])) for pair in self._pairs) or (
+            not self._decided.isdisjoint(self._members)
+        )
+
+    def _judge(self, names: list[str], pairs: list[Pair]) -> tuple[Verdict, dict[str, int]]:
+        number = {name: at for at, name in enumerate(names)}
+        left, right = (np.array([number[pair[end]] for pair in pairs], np.int64) for end in (0, 1))
+        positions = [self._pairs[pair] for pair in pairs]
+        rank = {position: at for at, position in enumerate(sorted(set(positions)))}
+        age = np.array([rank[position] for position in positions], np.int64)
+        return judge(pa.array(names, pa.string()), (left, right, age), self._rules, self._change.decisions), number
+
+    def _reach_out(self, pairs: list[Pair], verdict: Verdict, number: dict[str, int]) -> bool:
+        """Takes in what accepted edges and decisions lead to outside; whether there was anything."""
+        outside = {node for at in np.flatnonzero(verdict.refused == 0).tolist() for node in pairs[at] if node not in self._members}
+        outside |= {other for node in self._partners.keys() & self._members.keys() for other in self._partners[node] if other not in self._members}
+        before = len(self._members)
+        self.take_nodes(outside)
+        return len(self._members) > before
+
+    def _add(self, names: list[str], verdict: Verdict) -> None:
+        change, members = self._change, self._members
+        together: dict[int, list[str]] = {}
+        people: dict[int, list[str]] = {}
+        values: dict[int, list[str]] = {}
+        for at, (name, component, person) in enumerate(zip(names, verdict.component.tolist(), verdict.person.tolist(), strict=True)):
+            if name in members:
+                together.setdefault(component, []).append(name)
+                people.setdefault(person, []).append(name)
+                if verdict.value[at] == at:
+                    values.setdefault(component, []).append(name)
+        change.nodes.update(members)
+        change.isolated -= members.keys()
+        change.isolated.update(names[at] for at in np.flatnonzero(verdict.isolated) if names[at] in members)
+        person_of = {name: nodes for nodes in map(tuple, people.values()) for name in nodes}
+        prefixes = [f"{name}:" for name, cap in zip(self._rules.namespaces, self._rules.caps, strict=True) if cap is not None]
+        for component, units in together.items():
+            parted = len(person_of[units[0]]) < len(units)
+            counts = tuple(sum(unit.startswith(prefix) for unit in values.get(component, ())) for prefix in prefixes)
+            group = Group(tuple(units), counts, {unit: person_of[unit] for unit in units} if parted else None)
+            change.groups.update(dict.fromkeys(units, group))
 
 
-def _add_groups(change: Change, names: list[str], component: list[int], person: list[int], rules: Rules) -> None:
-    together: dict[int, list[str]] = {}
-    people: dict[int, list[str]] = {}
-    for name, of_component, of_person in zip(names, component, person, strict=True):
-        together.setdefault(of_component, []).append(name)
-        people.setdefault(of_person, []).append(name)
-    fixed = {one: tuple(members) for one, members in people.items()}
-    person_of = dict(zip(names, person, strict=True))
-    prefixes = [f"{name}:" for name, cap in zip(rules.namespaces, rules.caps, strict=True) if cap is not None]
-    for units in together.values():
-        parted = len({person_of[unit] for unit in units}) > 1
-        counts = tuple(sum(unit.startswith(prefix) for unit in units) for prefix in prefixes)
-        group = Group(tuple(units), counts, {unit: fixed[person_of[unit]] for unit in units} if parted else None)
-        change.groups.update(dict.fromkeys(units, group))
+def _space(node: str) -> str:
+    return node.partition(":")[0]

@@ -14,6 +14,7 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError, MillraceError
 from millrace.identity import by_priority
+from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, find_manifest
 from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
@@ -67,7 +68,7 @@ class _Replay:
         batch = self._layout.fold(self.batch_rows(batch_view(PERSON, self._view), of_person))
         speed = self._layout.fold(self._speed_rows(increments, of_person))
         committed_at = self._check(edges, increments)
-        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at)
+        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at, claims.decisions)
         parts = [[encode(slots) for slots in found.values()] for found in (batch, speed)]
         return Pinned(claims.node, point, Plan(self._view, self._layout), person, *parts)
 
@@ -87,8 +88,9 @@ class _Replay:
 
     def _person(self, edges: pa.Table) -> Person:
         nodes = PinnedNodes(self, {self._claims.node, *edges["a"].to_pylist(), *edges["b"].to_pylist()})
-        persons = Persons(self._rules)
+        persons = Persons(self._rules, read_decisions(self._tables, upto=self._manifest.decisions) if self._manifest else UNDECIDED)
         persons.apply(persons.prepare(edges, nodes))
+        persons.apply(persons.redecide(read_decisions(self._tables, upto=self._claims.decisions), nodes))
         person = persons.find(self._claims.node, nodes)
         if person is None:
             raise CoverageError("the tables no longer know the identifier")
@@ -118,15 +120,26 @@ class PinnedNodes:
         self._replay = replay
         parted = replay.batch_rows(BATCH_NODES, pc.field("person_id") != pc.field("component"))
         self._contested = set(parted["component"].to_pylist())
-        rows = replay.batch_rows(BATCH_NODES, pc.field("node").isin(sorted(nodes))).to_pylist()
-        self._places = {row["node"]: Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None) for row in rows}
+        self._places: dict[str, Place | None] = {}
+        self._blocked: set[str] = set()
+        self._learn(nodes)
+
+    def _learn(self, nodes: set[str]) -> None:
+        """Reads where nodes stand that were not asked for before."""
+        unknown = sorted(nodes - self._places.keys())
+        self._places |= dict.fromkeys(unknown)
+        for row in self._replay.batch_rows(BATCH_NODES, pc.field("node").isin(unknown)).to_pylist() if unknown else ():
+            self._places[row["node"]] = Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None)
+            if row["isolated"] == "blocked":
+                self._blocked.add(row["node"])
 
     def person_of(self, node: str) -> str | None:
-        found = self._places.get(node)
+        found = self.place(node)
         return None if found is None else found.person_id
 
     def place(self, node: str) -> Place | None:
-        return self._places.get(node)
+        self._learn({node})
+        return self._places[node]
 
     def members(self, person_id: str) -> list[Member]:
         return self._members(pc.field("person_id") == person_id)
@@ -134,8 +147,10 @@ class PinnedNodes:
     def component(self, component: str) -> tuple[list[Member], list[Edge]]:
         members = self._members(pc.field("component") == component)
         nodes = [member.node for member in members]
-        rows = self._replay.batch_rows(BATCH_EDGES, pc.field("a").isin(nodes) & pc.field("b").isin(nodes) & (pc.field("a") != pc.field("b")))
-        return members, [Edge(row["a"], row["b"], **row["first_seen"]) for row in rows.select(["a", "b", "first_seen"]).to_pylist()]
+        rows = self._replay.batch_rows(BATCH_EDGES, (pc.field("a").isin(nodes) | pc.field("b").isin(nodes)) & (pc.field("a") != pc.field("b")))
+        edges = [Edge(row["a"], row["b"], **row["first_seen"]) for row in rows.select(["a", "b", "first_seen"]).to_pylist()]
+        self._learn({node for edge in edges for node in edge[:2]})
+        return members, [edge for edge in edges if self._blocked.isdisjoint(edge[:2])]
 
     def _members(self, where: pc.Expression) -> list[Member]:
         rows = self._replay.batch_rows(BATCH_NODES, where).to_pylist()

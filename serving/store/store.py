@@ -28,7 +28,7 @@ def now_micros() -> int:
 
 @dataclass(frozen=True)
 class Status:
-    """Where the store stands. ``complete``: nothing keeps answers from the newest epochs; ``problem`` says what does, or why a manifest is refused."""
+    """Where the store stands. ``decisions``: the last one it has taken in. ``complete``: nothing keeps answers from the newest epochs; ``problem`` says what does, or why a manifest is refused."""
 
     ready: bool
     head: int
@@ -39,6 +39,7 @@ class Status:
     problem: str | None
     keys_after_cut: int
     staleness_ms: int
+    decisions: int
 
 
 class Store:
@@ -94,7 +95,7 @@ class Store:
         follower = self._follower
         with self._lock:
             serving, problems, complete = follower.serving, dict(follower.problems), follower.complete
-            head = serving.head if serving else NOTHING
+            head, decisions = (serving.head, serving.decisions) if serving else (NOTHING, 0)
         alive = time.monotonic() - follower.looked_at < ALIVE_S
         nothing = dict.fromkeys(("accepted", "rejected", "duplicate", "received"), 0)
         return Status(
@@ -107,4 +108,5 @@ class Store:
             problem="; ".join(problems[topic] for topic in sorted(problems)) or None,
             keys_after_cut=serving.keys_after_cut if serving else 0,
             staleness_ms=max(self.clock() - follower.ledger.committed_at(head), 0) // 1000 if follower.ledger and head else 0,
+            decisions=decisions,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from millrace.identity_decisions import UNDECIDED, Decisions, pair_of
 from millrace.identity_rules import Rules
 from millrace.tables import EDGES
 from tests.laws import oracle_persons as oracle
@@ -23,13 +24,26 @@ def rule_sets(draw: st.DrawFn) -> tuple[Rules, oracle.Rules]:
     unique = draw(names)
     most = {name: draw(st.integers(1, 3)) for name in sorted(draw(names) - unique)}
     shared = {name: draw(st.sampled_from([None, 2, 3])) for name in oracle.TRUST}
-    return rules_of(oracle.Rules(frozenset(unique), most, shared, frozenset(draw(st.sets(st.sampled_from(NODES), max_size=2)))))
+    blocked = frozenset(draw(st.sets(st.sampled_from(NODES), max_size=2)))
+    return rules_of(oracle.Rules(frozenset(unique), most, shared, blocked, draw(st.sampled_from([1, 2, 3, 10]))))
 
 
 def rules_of(rules: oracle.Rules) -> tuple[Rules, oracle.Rules]:
     caps = tuple(1 if name in rules.unique else (rules.most or {}).get(name) for name in oracle.TRUST)
     shared = tuple((rules.shared_from or {}).get(name, 2) for name in oracle.TRUST)
-    return Rules(oracle.TRUST, caps, tuple(name in rules.unique for name in oracle.TRUST), shared, rules.blocked), rules
+    unique, aliases = tuple(name in rules.unique for name in oracle.TRUST), (rules.aliases,) * len(oracle.TRUST)
+    return Rules(namespaces=oracle.TRUST, caps=caps, unique=unique, aliases=aliases, shared_from=shared, blocked=rules.blocked), rules
+
+
+@st.composite
+def decision_sets(draw: st.DrawFn, *, most: int = 2) -> tuple[Decisions, oracle.Decided]:
+    """The same decisions for the product and for the oracle; half of the time none."""
+    if draw(st.booleans()):
+        return UNDECIDED, oracle.Decided()
+    node = st.sampled_from(NODES)
+    pairs = st.sets(st.tuples(node, node).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: pair_of(*pair)), max_size=most)
+    decided = oracle.Decided(frozenset(draw(pairs)), frozenset(draw(pairs)), frozenset(draw(st.sets(node, max_size=1))))
+    return Decisions(1, decided.joined, decided.parted, decided.removed), decided
 
 
 @st.composite

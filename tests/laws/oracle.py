@@ -19,7 +19,7 @@ SECOND = 1_000_000
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 LONGEST_ID = 1_024
-NOBODY = {"user_id": ("null", "NULL"), "email": ("test@test.com",), "anonymous_id": ("undefined",)}
+NOBODY = {"user_id": ("null", "NULL", "undefined"), "email": ("test@test.com",), "anonymous_id": ("null", "NULL", "undefined")}
 """Values of the histories that the default rules block."""
 Traits = Mapping[str, Mapping[str, Any]]
 

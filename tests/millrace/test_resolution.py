@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from millrace.edges import edges_of
-from millrace.identity import node_of, person_id
+from millrace.identity import NAMESPACES, node_of, person_id
+from millrace.identity_decisions import Decisions
 from millrace.identity_rules import IdentityRules, Rules
 from millrace.resolution import Resolution, resolve
 from millrace.tables import EDGES, IDENTIFIER, POSITION, TIME
@@ -164,10 +165,45 @@ def test_a_household_address_is_shared_from_as_many_users_as_the_rule_says():
     assert isolated(resolve(household, never)) == {}
 
 
-def test_two_users_who_are_said_to_be_one_stay_two():
-    found = resolve(edges(("user_id:a", "user_id:b"), ("user_id:a", "anonymous_id:1")), TODAY)
+NO_ALIASES = IdentityRules.model_validate({"namespaces": {name: {"unique": True, "aliases": 1} if name == "user_id" else {} for name in NAMESPACES}}).compiled(SECRET)
+
+
+def test_an_alias_makes_two_user_ids_one_value_and_their_device_is_not_shared():
+    alias, device, new = ("user_id:a", "user_id:b"), ("user_id:a", "anonymous_id:1"), ("user_id:b", "anonymous_id:1")
+    found = resolve(edges(alias, device, new), TODAY)
+    assert (persons(found), found.refused.to_pylist()) == ([["anonymous_id:1", "user_id:a", "user_id:b"]], [None, None, None])
+    assert persons(resolve(edges(device, new), TODAY)) == [["anonymous_id:1"], ["user_id:a"], ["user_id:b"]]
+
+
+def test_where_aliases_are_not_taken_two_users_who_are_said_to_be_one_stay_two():
+    found = resolve(edges(("user_id:a", "user_id:b"), ("user_id:a", "anonymous_id:1")), NO_ALIASES)
     assert (persons(found), found.refused.to_pylist()) == ([["anonymous_id:1", "user_id:a"], ["user_id:b"]], ["unique", None])
     assert found.nodes["component"].to_pylist() == found.nodes["person_id"].to_pylist()
+
+
+def test_a_value_aliased_with_more_than_the_rules_allow_joins_nobody():
+    few, many = ([("user_id:x", f"user_id:{number}") for number in range(count)] for count in (9, 10))
+    assert len(persons(resolve(edges(*few), TODAY))) == 1
+    found = resolve(edges(*many), TODAY)
+    assert (len(persons(found)), set(found.refused.to_pylist())) == (11, {"limit"})
+
+
+def test_what_people_decide_holds_against_edges_and_rules():
+    seen = [("user_id:a", "email:m"), ("user_id:b", "email:m"), ("user_id:a", "anonymous_id:1"), ("user_id:c", "phone:p")]
+    shared = [["anonymous_id:1", "user_id:a"], ["email:m"], ["phone:p", "user_id:c"], ["user_id:b"]]
+    assert persons(resolve(edges(*seen), TODAY)) == shared
+    one = Decisions(1, joined=frozenset({("user_id:a", "user_id:b")}))
+    assert persons(resolve(edges(*seen), TODAY, one)) == [["anonymous_id:1", "email:m", "user_id:a", "user_id:b"], ["phone:p", "user_id:c"]]
+    his = Decisions(1, joined=frozenset({("email:m", "user_id:b")}))
+    found = resolve(edges(*seen), TODAY, his)
+    assert persons(found) == [["anonymous_id:1", "user_id:a"], ["email:m", "user_id:b"], ["phone:p", "user_id:c"]]
+    assert found.refused.to_pylist() == ["unique", None, None, None]
+    apart = resolve(edges(*seen), TODAY, Decisions(1, parted=frozenset({("phone:p", "user_id:c")})))
+    assert persons(apart) == [["anonymous_id:1", "user_id:a"], ["email:m"], ["phone:p"], ["user_id:b"], ["user_id:c"]]
+    assert apart.refused.to_pylist() == ["shared", "shared", None, "parted"]
+    without = resolve(edges(*seen), TODAY, Decisions(1, removed=frozenset({"user_id:b"})))
+    assert persons(without) == [["anonymous_id:1", "email:m", "user_id:a"], ["phone:p", "user_id:c"], ["user_id:b"]]
+    assert without.refused.to_pylist() == [None, "removed", None, None]
 
 
 def test_a_lone_identifier_is_a_person_and_its_edge_to_itself_is_never_refused():

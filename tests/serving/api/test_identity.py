@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from httpx import Response
 
 from millrace.identity import node_of
-from tests.serving.api.conftest import OpenApi
+from tests.serving.api.conftest import KEYS, OpenApi
 from tests.serving.explain.ruled import RULED, Explained, together
 from tests.serving.store.by_hand import SECRET
 from tests.serving.store.stores import StartStore, wait_until
@@ -33,13 +34,14 @@ def test_an_explanation_has_the_graph_the_evidence_the_refused_edges_and_the_his
     answer = api.get("/v1/identity/email:Ann@X.org").json()
     assert list(answer) == ["person_id", "identifier", "because", "graph", "history", "receipt"]
     assert answer["person_id"] == api.get("/v1/profiles/user_id:ann").json()["id"]
-    assert answer["graph"]["counts"] == {"persons": 1, "nodes": 2, "edges": 1, "refused": 1}
+    assert answer["graph"]["counts"] == {"persons": 1, "nodes": 2, "edges": 1, "refused": 1, "decided": 0}
     (edge,), (refused,) = answer["graph"]["edges"], answer["graph"]["refused"]
     assert (edge["verdict"], edge["seen_count"], edge["layer"], edge["first_seen"]) == ("joins", 1, "batch", {"epoch": 1, "partition": 0, "offset": 0})
     assert (refused["verdict"], refused["reason"], refused["layer"]) == ("refused", "shared", "batch")
     assert [change["change"] for change in answer["history"]["changes"]] == ["new"]
     assert answer["receipt"] | {"id": "", "definitions_hash": ""} == {
         "id": "", "manifest_id": 1, "cut": 1, "head": 2, "as_of": "2025-01-10T12:30:00Z", "definitions_hash": "", "staleness_ms": 1_798_000, "complete": True,
+        "decisions": 0,
     }  # fmt: skip
 
 
@@ -108,6 +110,30 @@ def test_a_receipt_gives_the_same_bytes_after_more_was_published(ruled: Explaine
     assert api.get(path).content != answer.content
     again = api.get(f"/v1/receipts/{answer.json()['receipt']['id']}:replay")
     assert (again.status_code, again.content) == (200, answer.content)
+
+
+def test_what_is_decided_explains_itself_and_its_receipt_gives_the_same_bytes(ruled: Explained, start_store: StartStore, open_api: OpenApi) -> None:
+    api = open_api(start_store(RULED))
+
+    def decide(kind: str, b: str) -> None:
+        answer = api.post("/v1/decisions", json={"kind": kind, "a": "user_id:ann", "b": b}, headers={"Authorization": f"Bearer {KEYS.admin_key}"})
+        assert (answer.status_code, answer.json()["is_served"]) == (201, True)
+
+    def why(b: str) -> Response:
+        return api.get("/v1/identity:why", params={"a": "user_id:ann", "b": b})
+
+    decide("join", "user_id:bob")
+    one = why("user_id:bob")
+    assert one.json()["same_person"] and "decision 1" in one.json()["because"] and one.json()["receipt"]["decisions"] == 1
+    assert [(edge["layer"], edge["decision"], edge["first_seen"]) for edge in one.json()["path"]] == [("decision", 1, None)]
+    freed = api.get("/v1/identity/anonymous_id:kiosk").json()
+    assert (freed["identifier"]["isolated"], freed["person_id"]) == (None, api.get("/v1/profiles/user_id:bob").json()["id"])
+    assert freed["graph"]["counts"] == {"persons": 1, "nodes": 4, "edges": 3, "refused": 0, "decided": 1}
+    decide("part", "email:ann@x.org")
+    (parted,) = why("email:ann@x.org").json()["path"]
+    assert (parted["verdict"], parted["reason"], parted["decision"]) == ("refused", "parted", 2) and "decision 2" in parted["because"]
+    assert why("user_id:bob").content != one.content
+    assert api.get(f"/v1/receipts/{one.json()['receipt']['id']}:replay").content == one.content
 
 
 def test_nothing_is_explained_that_is_not_what_is_served(ruled: Explained, start_store: StartStore, open_api: OpenApi, monkeypatch: pytest.MonkeyPatch) -> None:

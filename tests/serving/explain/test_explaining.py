@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from millrace.identity import person_id
+from millrace.identity_decisions import Decisions, contradiction, read_decisions
 from millrace.tables import NODES
 from serving.explain.answers import Edge, Explanation, SuperNodes, Why
-from tests.laws.edge_sets import edge_sets
-from tests.laws.oracle_persons import judge
+from tests.laws.edge_sets import decision_sets, edge_sets
+from tests.laws.oracle_persons import Decided, judge
 from tests.serving.explain.ruled import ANN, BOB, CAT, DEVICE, KIOSK, MAIL, PHONE, Explained, together
 from tests.serving.store.by_hand import PATIENT, SECRET, Order, Placed, edges_of
 
@@ -116,7 +117,7 @@ def test_a_way_past_strangers_is_found_when_it_is_shorter_than_one_through_the_p
     tenant.write(*together(*pairwise(long), *pairwise(short[:3]), *pairwise(short[4:]), (CAT, "user_id:dan")))
     tenant.publish(cut=1)
     found = why(tenant, ANN, BOB)
-    assert [edge.reason for edge in found.path] == ["shared", "shared", "unique", "shared", "shared"]
+    assert [edge.reason for edge in found.path] == ["shared", "shared", None, "shared", "shared"]
 
 
 def test_verdicts_do_not_come_from_what_batch_says_of_components(tmp_path: Path) -> None:
@@ -165,17 +166,31 @@ def test_supernodes_are_listed_with_degree_reason_and_a_sample(tenant: Explained
 
 
 @settings(PATIENT, max_examples=30)
-@given(sightings=edge_sets(), cut=st.integers(0, 6), head=st.integers(0, 6), chance=st.randoms(use_true_random=False))
-def test_explain_says_what_the_oracle_says(sightings: list, cut: int, head: int, chance) -> None:
+@given(
+    sightings=edge_sets(), cut=st.integers(0, 6), head=st.integers(0, 6), before=decision_sets(), after=decision_sets(), is_withdrawn=st.booleans(),
+    chance=st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_explain_says_what_the_oracle_says(
+    sightings: list, cut: int, head: int, before: tuple[Decisions, Decided], after: tuple[Decisions, Decided], is_withdrawn: bool, chance
+) -> None:
     cut, head = min(cut, head), max(cut, head)
     with tempfile.TemporaryDirectory() as folder:
         tenant = Explained(Path(folder))
         for epoch in range(1, head + 1):
             rows = [one for one in sightings if one[2][0] == epoch]
             tenant.write(*together(*((one, other) for one, other, _ in rows)))
+        tenant.decide_all(before[0])
         if cut:
             tenant.publish(cut=cut)
-        expected = judge((min(row["a"], row["b"]), max(row["a"], row["b"]), tuple(row["first_seen"].values())) for row in edges_of(tenant.log))
+        if is_withdrawn:
+            for number in range(1, read_decisions(tenant.tables).number + 1):
+                tenant.decide("withdraw", withdraws=number)
+        tenant.decide_all(after[0])
+        standing = read_decisions(tenant.tables)
+        assume(contradiction(standing) is None)
+        decided = Decided(standing.joined, standing.parted, standing.removed)
+        seen = [(min(row["a"], row["b"]), max(row["a"], row["b"]), tuple(row["first_seen"].values())) for row in edges_of(tenant.log)]
+        expected = judge(seen, decided=decided)
         person = {node: person for person, nodes in expected.members.items() for node in nodes}
         if not person:
             return
@@ -187,13 +202,15 @@ def test_explain_says_what_the_oracle_says(sightings: list, cut: int, head: int,
         assert {one.node: one.isolated for one in found.graph.nodes} == {one.node: expected.isolated.get(one.node) for one in found.graph.nodes}
         assert {one for one, of in person.items() if of == person[node]} <= {one.node for one in found.graph.nodes}
         assert pairs(found.graph.refused) <= {(*pair, reason) for pair, reason in expected.refused.items()}
+        joined = {pair for pair in decided.joined if person.keys() >= set(pair) and decided.removed.isdisjoint(pair)}
+        assert {pair for pair in joined if person[pair[0]] == person[node]} <= {edge[:2] for edge in pairs(found.graph.edges)}
         assert {pair for pair in expected.refused if node in pair} <= {edge[:2] for edge in pairs(found.graph.refused)}
         assert not {edge[:2] for edge in pairs(found.graph.edges)} & expected.refused.keys()
         for other in others:
-            _check_why(why(tenant, node, other), node, other, person, expected.refused, {(row["a"], row["b"]) for row in edges_of(tenant.log)})
+            _check_why(why(tenant, node, other), node, other, person, expected.refused, joined | {(row["a"], row["b"]) for row in edges_of(tenant.log)})
         listed = tenant.ask(("supernodes", 100))
         reasons = list(expected.isolated.values())
-        assert listed.isolated == {reason: reasons.count(reason) for reason in ("blocked", "shared")}
+        assert listed.isolated == {reason: reasons.count(reason) for reason in ("blocked", "shared", *(["removed"] if "removed" in reasons else []))}
         assert {one.node: one.isolated for one in listed.supernodes} == {one.node: expected.isolated.get(one.node) for one in listed.supernodes}
 
 

@@ -144,11 +144,11 @@ class HandMade:
     def rollback(self, manifest: Manifest) -> Manifest:
         return self.manifest(manifest.cut, manifest.tables, rolled_back_to=manifest.manifest_id)
 
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None) -> Manifest:
+    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None, decisions: int = 0) -> Manifest:
         written = Manifest(
             manifest_id=len(self.manifests) + 1, published_at=datetime(2025, 1, 10, 13, tzinfo=UTC), kind="rollback" if rolled_back_to else "full", cut=cut,
             offsets="{}", tables=versions, definitions_hash=self.definitions.hash, definitions_json=self.definitions.to_json(), proof={},
-            rolled_back_to=rolled_back_to,
+            rolled_back_to=rolled_back_to, decisions=decisions,
         )  # fmt: skip
         write_manifest(self.tables, written)
         self.manifests.append(written)
