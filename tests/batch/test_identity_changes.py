@@ -171,3 +171,11 @@ def test_the_rows_of_all_manifests_in_turn_lead_to_what_serves(sightings: list, 
             assert changes(tenant, other.manifest_id).keys() == {
                 node for node in who(tenant, one).keys() | who(tenant, other).keys() if who(tenant, one).get(node) != who(tenant, other).get(node)
             }
+
+
+def test_changes_that_only_a_decision_makes_are_said_to_be_its(tenant: Explained) -> None:
+    tenant.write(*together((ANN, MAIL), (BOB, PHONE)))
+    tenant.publish(cut=1)
+    tenant.decide("join", ANN, BOB)
+    tenant.publish(cut=1)
+    assert causes(tenant) == {1: "edges", 2: "decisions"}

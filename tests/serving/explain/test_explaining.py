@@ -165,6 +165,23 @@ def test_supernodes_are_listed_with_degree_reason_and_a_sample(tenant: Explained
     assert found.isolated == {"blocked": 0, "shared": 2}
 
 
+@pytest.mark.parametrize("how", ["alias", "decision", "decision by way of a phone"])
+def test_a_neighbour_that_is_free_because_its_own_neighbours_are_one_is_not_called_shared(tenant: Explained, how: str) -> None:
+    """The mail's kiosk is Bob's and Cat's, of whom the mail knows nothing; they turn out to be one after the cut."""
+    tenant.write(*together((MAIL, KIOSK), (BOB, KIOSK), (CAT, KIOSK), (PHONE, PHONE)))
+    tenant.publish(cut=1)
+    assert explained(tenant, MAIL).graph.refused[0].reason == "shared"
+    if how == "alias":
+        tenant.write(*together((BOB, CAT)))
+    for pair in {"decision": [(BOB, CAT)], "decision by way of a phone": [(PHONE, BOB), (PHONE, CAT)]}.get(how, []):
+        tenant.decide("join", *pair)
+    found = explained(tenant, MAIL)
+    assert {node.node for node in found.graph.nodes} >= {MAIL, KIOSK, BOB, CAT} and not found.graph.refused
+    assert why(tenant, MAIL, CAT).same_person
+    listed = tenant.ask(("supernodes", 5))
+    assert isinstance(listed, SuperNodes) and listed.isolated == {"blocked": 0, "shared": 0}
+
+
 @settings(PATIENT, max_examples=30)
 @given(
     sightings=edge_sets(), cut=st.integers(0, 6), head=st.integers(0, 6), before=decision_sets(), after=decision_sets(), is_withdrawn=st.booleans(),
