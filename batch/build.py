@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from batch.driver_engine import DriverEngine
 from batch.engines import Engine
+from batch.identity_changes import Version, record_changes, tidy_changes
 from batch.parts import tables_of
 from batch.proof import prove_coverage, prove_invariance
 from batch.spark_engine import SparkEngine
@@ -63,10 +64,13 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
             invariance = prove_invariance(engine, found, definitions, serving=serving, ledger=ledger, versions=versions)
     finally:
         engine.close()
+    manifest_id = (serving.manifest_id if serving else 0) + 1
+    with _timed(seconds, "identity"):
+        identity = record_changes(tables, serving, Version(manifest_id, ledger.head, definitions.identity, versions[BATCH_NODES], decisions.number))
     crash_point("batch.proved")
-    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, **coverage, **invariance}
+    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, "identity": identity, **coverage, **invariance}
     manifest = Manifest(
-        manifest_id=(serving.manifest_id if serving else 0) + 1, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
+        manifest_id=manifest_id, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
         offsets=ledger.offsets_json(), tables={table.name: version for table, version in versions.items()},
         definitions_hash=definitions.hash, definitions_json=definitions.to_json(),
         decisions=decisions.number, proof=proof | {"seconds": {name: round(value, 3) for name, value in seconds.items()}},
@@ -74,6 +78,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     write_manifest(tables, manifest)
     crash_point("batch.manifest_written")
     drop_old_versions(tables, [*manifests, manifest], settings)
+    tidy_changes(tables, settings)
     log.info("published manifest_id=%d kind=%s cut=%d seconds=%s", manifest.manifest_id, manifest.kind, manifest.cut, json.dumps(manifest.proof["seconds"]))
     return manifest
 

@@ -45,10 +45,17 @@ def standing(rows: Iterable[Mapping[str, Any]]) -> Decisions:
     """What rows of the table, in any order, leave standing: all but the withdrawn ones, and of those about one pair the newest."""
     ordered = sorted(rows, key=lambda row: row["decision_id"])
     withdrawn = {row["withdraws"] for row in ordered if row["kind"] == "withdraw"}
-    pairs = {pair_of(row["a"], row["b"]): row["kind"] for row in ordered if row["kind"] in ("join", "part") and row["decision_id"] not in withdrawn}
+    pairs = {pair: row["kind"] for pair, row in about_pairs(ordered).items()}
     removed = frozenset(row["a"] for row in ordered if row["kind"] == "remove" and row["decision_id"] not in withdrawn)
     joined, parted = (frozenset(pair for pair, last in pairs.items() if last == kind) for kind in ("join", "part"))
     return Decisions(ordered[-1]["decision_id"] if ordered else 0, joined, parted, removed)
+
+
+def about_pairs(rows: Iterable[Mapping[str, Any]]) -> dict[Pair, Mapping[str, Any]]:
+    """For each pair the join or part about it that stands."""
+    ordered = sorted(rows, key=lambda row: row["decision_id"])
+    withdrawn = {row["withdraws"] for row in ordered if row["kind"] == "withdraw"}
+    return {pair_of(row["a"], row["b"]): row for row in ordered if row["kind"] in ("join", "part") and row["decision_id"] not in withdrawn}
 
 
 def contradiction(decisions: Decisions) -> Pair | None:

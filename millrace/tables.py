@@ -91,6 +91,15 @@ LINK_CANDIDATE = pa.schema(
 )  # fmt: skip
 """Two persons who may be one, each by the node he is named after (a < b). ``verdict``: accepted, review, rejected or undecided. It joins nobody by itself."""
 
+CHANGES = pa.schema(
+    [
+        ("manifest_id", pa.int64()), ("compared_to", pa.int64()), ("cut_before", pa.int64()), ("cut", pa.int64()), ("cause", pa.string()),
+        ("node", pa.string()), ("change", pa.string()), ("person_before", pa.string()), ("person_after", pa.string()),
+        ("isolated_before", pa.string()), ("isolated_after", pa.string()),
+    ]
+)  # fmt: skip
+"""A node that a publish puts to another person than the version served before, and why; a new one too. Rows of a manifest that does not exist do not count."""
+
 MANIFEST = pa.schema(
     [
         ("manifest_id", pa.int64()), ("published_at", TIME), ("kind", pa.string()), ("cut", pa.int64()), ("offsets", pa.string()), ("tables", pa.string()),
@@ -136,6 +145,7 @@ DECISIONS = Table("identity/decisions", DECISION, ("decision_id",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
 LINK_MODELS = Table("batch/link_models", LINK_MODEL, ("trained_at",))
 LINK_CANDIDATES = Table("batch/link_candidates", LINK_CANDIDATE, ("probability", "verdict"))
+IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))

@@ -73,6 +73,11 @@ class Generation:
         return len(self._slots)
 
     @property
+    def point(self) -> Point:
+        """What answers stand on now."""
+        return self._point
+
+    @property
     def decisions(self) -> int:
         """The last decision about persons that answers follow."""
         return self._persons.decisions.number

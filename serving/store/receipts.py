@@ -20,7 +20,7 @@ class ForgedReceipt(MillraceError):
 
 
 class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds."""
+    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked."""
 
     node: str
     manifest_id: int | None
@@ -31,6 +31,7 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
     staleness_ms: int
     complete: bool
     decisions: int
+    question: tuple[str | int, ...] = ()
 
 
 class Receipt(msgspec.Struct, gc=False):

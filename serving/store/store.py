@@ -14,7 +14,7 @@ from millrace.delta import TenantTables
 from millrace.finish import micros
 from millrace.ledger import NOTHING
 from millrace.settings import DEFAULTS, ApiSettings
-from serving.store.answers import Pinned, Profile, answer
+from serving.store.answers import Pinned, Point, Profile, answer
 from serving.store.following import Follower
 from serving.store.receipts import Sealer
 
@@ -85,6 +85,11 @@ class Store:
         with self._lock:
             serving = self._follower.serving
             return [serving.pin(node) if serving and node else None for node in nodes]
+
+    def point(self) -> Point | None:
+        """Where answers stand; None until there are any."""
+        with self._lock:
+            return self._follower.serving.point if self._follower.serving else None
 
     def status(self) -> Status:
         follower = self._follower
