@@ -7,15 +7,19 @@ from importlib.resources import files
 import duckdb
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from batch.build import build
-from batch.profiles import publish_profiles
+from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo, ProofError
+from millrace.identity import node_of
+from millrace.keys import read_keys
 from millrace.manifest import latest_manifest
+from millrace.tables import DECISION, DECISIONS
 from speed.seen import SeenIndex
 from tests.tenant import ORDERS, Tenant, order
 
@@ -152,6 +156,33 @@ def test_persons_are_what_edges_and_rules_make_them_and_refused_edges_are_kept_w
     assert sorted(found for found in nodes["isolated"].to_pylist() if found) == ["blocked", "shared"]
     refused = tenant.tables.read("batch/refused", version=manifest.tables["batch/refused"])
     assert sorted(refused["reason"].to_pylist()) == ["blocked", "shared", "shared"]
+
+
+def decide(tenant: Tenant, number: int, kind: str, *users: str) -> None:
+    """A row of identity/decisions, as the API writes it."""
+    secret = read_keys(tenant.tables.root, tenant.tables.tenant).token_secret
+    a, b = (*(node_of("user_id", user, secret) for user in users), None)[:2]
+    row = {"decision_id": number, "decided_at": datetime.now(UTC), "kind": kind, "a": a, "b": b}
+    tenant.tables.add(DECISIONS, pa.Table.from_pylist([row], schema=DECISION))
+
+
+def test_a_decision_without_a_new_epoch_is_work_for_a_build_and_for_the_profiles(tenant: Tenant) -> None:
+    tenant.send(order("m1", revenue=1), order("m2", user="u2", revenue=2), order("m3", user="u3", revenue=4))
+    tenant.run()
+    first = build(tenant.spark, tenant.tables, tenant.definitions)
+    publish_profiles(lambda: tenant.spark, tenant.tables)
+    decide(tenant, 1, "join", "u1", "u2")
+    assert refresh_profiles(lambda: tenant.spark, tenant.tables) == 2
+    profiles = tenant.tables.read("serving/profiles").sort_by("identifier_count").select(["identifier_count", "decisions"]).to_pylist()
+    assert profiles == [{"identifier_count": 1, "decisions": 1}, {"identifier_count": 2, "decisions": 1}]
+    second = build(tenant.spark, tenant.tables, tenant.definitions)
+    assert (second.kind, second.cut, second.decisions, first.decisions) == ("incremental", first.cut, 1, 0)
+    assert states(tenant, first) == states(tenant, second), "a decision rewrites no state"
+    persons = tenant.tables.read("batch/nodes", version=second.tables["batch/nodes"]).group_by("person_id").aggregate([("node", "count")])
+    assert sorted(persons["node_count"].to_pylist()) == [1, 2]
+    with pytest.raises(NothingToDo, match="already holds"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+    assert build(tenant.spark, tenant.tables, tenant.definitions, full=True).decisions == 1
 
 
 def by_duckdb(path: str) -> list[dict]:
