@@ -12,7 +12,7 @@ TENANT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars doctor demo run test laws-long faults-long bench lint dist lock clean
+.PHONY: help setup jars doctor demo run test laws-long faults-long linkage-long bench lint dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ laws-long: setup ## the laws over many more random histories, and what is marked
 
 faults-long: setup ## every crash point, several hits and seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
+
+linkage-long: setup ## accuracy of the linkage on every labelled set (fetches pseudopeople into .cache; minutes)
+	@$(PY) -m pytest -rP tests/batch/linkage/test_accuracy.py $(ARGS)
 
 bench: setup ## measure, as ratios against a baseline of the same run
 	@$(PY) -m bench.run $(ARGS)

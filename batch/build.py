@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from batch.driver_engine import DriverEngine
 from batch.engines import Engine
+from batch.identity_changes import Version, record_changes, tidy_changes
 from batch.parts import tables_of
 from batch.proof import prove_coverage, prove_invariance
 from batch.spark_engine import SparkEngine
@@ -22,10 +23,12 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo
 from millrace.faults import crash_point
+from millrace.identity_decisions import Decisions, read_decisions
+from millrace.keys import read_keys
 from millrace.ledger import NOTHING, Ledger, read_ledger
 from millrace.manifest import Manifest, read_manifests, write_manifest
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import BATCH_NODES
+from millrace.tables import BATCH_NODES, BATCH_REFUSED
 
 log = logging.getLogger(__name__)
 _WORKING = {
@@ -41,10 +44,12 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     ledger = read_ledger(tables)
     manifests = read_manifests(tables)
     serving = manifests[-1] if manifests else None
-    _check_work(ledger, definitions, serving=serving, full=full)
+    decisions = read_decisions(tables)
+    _check_work(ledger, definitions, serving=serving, full=full, decisions=decisions)
+    rules = definitions.identity.compiled(read_keys(tables.root, tables.tenant).token_secret)
     base = serving if serving and serving.definitions_hash == definitions.hash and not full else None
     after, served = (manifest.cut if manifest else NOTHING for manifest in (base, serving))
-    for table in (*tables_of(definitions), BATCH_NODES):
+    for table in (*tables_of(definitions), BATCH_NODES, BATCH_REFUSED):
         tables.create(table)
     seconds: dict[str, float] = {}
     engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving)
@@ -53,23 +58,27 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
             coverage = prove_coverage(found, ledger, after=after)
         with _timed(seconds, "states"):
-            versions = write_states(engine, found, definitions, tables, base=base)
+            versions = write_states(engine, found, definitions, tables, rules=rules, decisions=decisions, base=base)
         crash_point("batch.states_written")
         with _timed(seconds, "invariance"):
             invariance = prove_invariance(engine, found, definitions, serving=serving, ledger=ledger, versions=versions)
     finally:
         engine.close()
+    manifest_id = (serving.manifest_id if serving else 0) + 1
+    with _timed(seconds, "identity"):
+        identity = record_changes(tables, serving, Version(manifest_id, ledger.head, definitions.identity, versions[BATCH_NODES], decisions.number))
     crash_point("batch.proved")
-    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, **coverage, **invariance}
+    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, "identity": identity, **coverage, **invariance}
     manifest = Manifest(
-        manifest_id=(serving.manifest_id if serving else 0) + 1, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
+        manifest_id=manifest_id, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
         offsets=ledger.offsets_json(), tables={table.name: version for table, version in versions.items()},
         definitions_hash=definitions.hash, definitions_json=definitions.to_json(),
-        proof=proof | {"seconds": {name: round(value, 3) for name, value in seconds.items()}},
+        decisions=decisions.number, proof=proof | {"seconds": {name: round(value, 3) for name, value in seconds.items()}},
     )  # fmt: skip
     write_manifest(tables, manifest)
     crash_point("batch.manifest_written")
     drop_old_versions(tables, [*manifests, manifest], settings)
+    tidy_changes(tables, settings)
     log.info("published manifest_id=%d kind=%s cut=%d seconds=%s", manifest.manifest_id, manifest.kind, manifest.cut, json.dumps(manifest.proof["seconds"]))
     return manifest
 
@@ -77,10 +86,10 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
 def check_work(tables: TenantTables, definitions: Definitions, *, full: bool) -> None:
     """NothingToDo, ConfigurationError or CoverageError when a build would raise it before it needs Spark."""
     manifests = read_manifests(tables)
-    _check_work(read_ledger(tables), definitions, serving=manifests[-1] if manifests else None, full=full)
+    _check_work(read_ledger(tables), definitions, serving=manifests[-1] if manifests else None, full=full, decisions=read_decisions(tables))
 
 
-def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest | None, full: bool) -> None:
+def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest | None, full: bool, decisions: Decisions) -> None:
     if serving and (serving.cut > ledger.head or serving.offsets != ledger.offsets_json(serving.cut)):
         raise CoverageError(
             f"manifest {serving.manifest_id} stands on epoch {serving.cut} and offsets {serving.offsets}, but the ledger ends at epoch {ledger.head} and has offsets "
@@ -94,7 +103,8 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
             f"the stream writes under definitions {', '.join(sorted(written_under))} but this build has {definitions.hash}; give both the same definitions directory "
             "and restart the stream first, it announces new definitions by an epoch of its own"
         )
-    if serving and serving.cut == ledger.head and serving.definitions_hash == definitions.hash and not full:
+    is_new = serving is None or (serving.cut, serving.definitions_hash, serving.decisions) != (ledger.head, definitions.hash, decisions.number)
+    if serving and not is_new and not full:
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")
 
 

@@ -5,24 +5,29 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.components import components
 from millrace.delta import TenantTables
 from millrace.errors import NothingToDo
+from millrace.identity_decisions import UNDECIDED, Decisions, read_decisions
+from millrace.identity_rules import Rules
+from millrace.keys import read_keys
 from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, latest_manifest
-from millrace.tables import BATCH_NODES, NODES, POSITION, SPEED_EDGES_TABLE
+from millrace.resolution import resolve
+from millrace.tables import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE
 
 _ENDS = ["a", "b", "hint_a", "hint_b", "first_seen"]
-_LATEST = pa.scalar(dict.fromkeys(POSITION.names, 2**31 - 1), POSITION)
-"""A position that makes nobody older."""
+
+
+_NOBODY = pa.array([], pa.string())
 
 
 @dataclass(frozen=True)
 class Head:
-    """``epoch`` is the last epoch after the manifest's cut that is taken in; the cut itself when there is none."""
+    """``epoch`` is the last epoch after the manifest's cut that is taken in; the cut itself when there is none. ``decisions``: all that stand."""
 
     manifest: Manifest
     epoch: int
+    decisions: Decisions = UNDECIDED
 
     @property
     def cut(self) -> int:
@@ -36,7 +41,7 @@ def newest_head(tables: TenantTables) -> Head:
         raise NothingToDo("no batch version is published yet; run `python -m jobs.build_batch` first")
     ledger = read_ledger(tables)
     other = ledger.rows.filter((pc.field("epoch") > manifest.cut) & (pc.field("definitions_hash") != manifest.definitions_hash))
-    return Head(manifest, pc.min(other["epoch"]).as_py() - 1 if len(other) else ledger.head)
+    return Head(manifest, pc.min(other["epoch"]).as_py() - 1 if len(other) else ledger.head, read_decisions(tables))
 
 
 def after_cut(head: Head) -> pc.Expression:
@@ -50,13 +55,43 @@ def published_nodes(tables: TenantTables, head: Head) -> pa.Table:
 
 
 def touched_nodes(tables: TenantTables, head: Head, published: pa.Table, *, after: int) -> pa.Table:
-    """Rows of tables.NODES as of the head: all nodes of each person of whom an epoch after ``after`` (not before the cut) tells something."""
-    edges = tables.read(SPEED_EDGES_TABLE, columns=["epoch", *_ENDS], where=after_cut(head))
-    known = published.filter(pc.is_in(published["node"], value_set=_ends(edges)))
-    members = published.filter(pc.is_in(published["person_id"], value_set=pc.unique(known["person_id"])))
-    nodes = components(pa.concat_tables([_as_edges(members), edges.select(_ENDS)]))
-    seen = nodes.filter(pc.is_in(nodes["node"], value_set=_ends(edges.filter(pc.field("epoch") > after))))
-    return nodes.filter(pc.is_in(nodes["person_id"], value_set=pc.unique(seen["person_id"])))
+    """Rows of tables.NODES as of the head: all nodes of each component of which an epoch after ``after`` (not before the cut) tells something, and of those
+    that were one with it before."""
+    newer = tables.read(SPEED_EDGES_TABLE, columns=["epoch", *_ENDS], where=after_cut(head))
+    decided = _decided_since(tables, head)
+    if not len(newer) and not len(decided):
+        return NODES.empty_table()
+    rules = head.manifest.definitions.identity.compiled(read_keys(tables.root, tables.tenant).token_secret)
+    edges = tables.read(BATCH_EDGES, columns=_ENDS, version=head.manifest.tables[BATCH_EDGES.name])
+    nodes = nodes_around(published, edges, newer.select(_ENDS), rules, decided=decided, decisions=head.decisions)
+    told = pc.unique(pa.concat_arrays([_ends(newer.filter(pc.field("epoch") > after)), _beside(edges, decided)]))
+    before = published.filter(pc.is_in(published["component"], value_set=_components(published, told)))
+    left_alone = nodes.filter(pc.and_(pc.is_valid(nodes["isolated"]), pc.is_in(nodes["node"], value_set=told)))
+    left_alone = left_alone.filter(
+        pc.invert(pc.is_in(left_alone["node"], value_set=published.filter(pc.is_valid(published["isolated"]))["node"].combine_chunks()))
+    )
+    beside = _ends(newer.filter(_touches(newer, left_alone["node"].combine_chunks())))
+    now = pc.is_in(nodes["component"], value_set=_components(nodes, pa.concat_arrays([told, beside])))
+    return nodes.filter(pc.or_(now, pc.is_in(nodes["node"], value_set=before["node"].combine_chunks())))
+
+
+def nodes_around(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: Rules, *, decided: pa.Array = _NOBODY, decisions: Decisions = UNDECIDED) -> pa.Table:
+    """Rows of tables.NODES for every node whose component newer edges, or decisions about the nodes ``decided``, touch, as if all edges were resolved.
+    ``published``, ``edges``: what is known from before.
+
+    Other components are looked at when an edge that used to be refused leads there now.
+    """
+    first = pc.unique(pa.concat_arrays([_ends(newer), _beside(edges, decided)]))
+    among = _components(published, first)
+    while True:
+        inside = pc.unique(pa.chunked_array([*published.filter(pc.is_in(published["component"], value_set=among))["node"].chunks, first]))
+        near = pa.concat_tables([edges.filter(_touches(edges, inside)), newer])
+        found = resolve(near, rules, decisions)
+        reached = pa.concat_arrays([_ends(near.filter(found.refused.is_null())), _partners(inside, decisions)])
+        more = pc.unique(pa.concat_arrays([among, _components(published, reached.filter(pc.invert(pc.is_in(reached, value_set=inside))))]))
+        if len(more) == len(among):
+            return found.nodes.filter(pc.is_in(found.nodes["node"], value_set=inside))
+        among = more
 
 
 def nodes_at(published: pa.Table, touched: pa.Table) -> pa.Table:
@@ -65,14 +100,33 @@ def nodes_at(published: pa.Table, touched: pa.Table) -> pa.Table:
     return pa.concat_tables([rest, touched.select(rest.column_names)])
 
 
+def _components(nodes: pa.Table, among: pa.Array) -> pa.Array:
+    return pc.unique(nodes.filter(pc.is_in(nodes["node"], value_set=among))["component"])
+
+
+def _partners(nodes: pa.Array, decisions: Decisions) -> pa.Array:
+    """Nodes that decisions join with one of these."""
+    if not decisions.joined:
+        return _NOBODY
+    here = set(nodes.filter(pc.is_in(nodes, value_set=pa.array(sorted(decisions.nodes), pa.string()))).to_pylist())
+    return pa.array([node for pair in sorted(decisions.joined) if not here.isdisjoint(pair) for node in pair], pa.string())
+
+
+def _beside(edges: pa.Table, nodes: pa.Array) -> pa.Array:
+    """The nodes and what edges show with them."""
+    return pc.unique(pa.concat_arrays([nodes, _ends(edges.filter(_touches(edges, nodes)))]))
+
+
+def _decided_since(tables: TenantTables, head: Head) -> pa.Array:
+    """Nodes that decisions after those of the manifest are about."""
+    if head.decisions.number == head.manifest.decisions:
+        return _NOBODY
+    return pa.array(sorted(head.decisions.nodes | read_decisions(tables, upto=head.manifest.decisions).nodes), pa.string())
+
+
 def _ends(edges: pa.Table) -> pa.Array:
     return pc.unique(pa.chunked_array([*edges["a"].chunks, *edges["b"].chunks], pa.string()))
 
 
-def _as_edges(members: pa.Table) -> pa.Table:
-    """Edges that give the persons of the cut again: each node with itself where the log first shows it, and with one node of its person."""
-    one = members.group_by("person_id").aggregate([("node", "min")])
-    place = pc.index_in(members["person_id"], value_set=one["person_id"].combine_chunks())
-    own = pa.table([members["node"], members["node"], members["hint"], members["hint"], members["first_seen"]], names=_ENDS)
-    latest = pa.chunked_array([pa.repeat(_LATEST, len(members))])
-    return pa.concat_tables([own, own.set_column(1, "b", one["node_min"].take(place)).set_column(4, "first_seen", latest)])
+def _touches(edges: pa.Table, nodes: pa.Array) -> pa.ChunkedArray:
+    return pc.or_(pc.is_in(edges["a"], value_set=nodes), pc.is_in(edges["b"], value_set=nodes))

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from batch.identity_changes import Version, record_changes
 from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError
 from millrace.manifest import Manifest, kept_manifests, read_manifests, write_manifest
@@ -22,6 +23,7 @@ def roll_back(tables: TenantTables, manifest_id: int, *, keep: int = DEFAULTS.ba
         raise ConfigurationError(f"manifest {manifest_id} is not kept; kept are {', '.join(map(str, sorted(kept))) or 'none'}")
     newest = manifests[-1]
     again = replace(wanted, manifest_id=newest.manifest_id + 1, published_at=datetime.now(UTC), kind="rollback", rolled_back_to=manifest_id)
+    again = replace(again, proof=again.proof | {"identity": record_changes(tables, newest, Version.of(again), cause="rollback")})
     write_manifest(tables, again)
     log.info("rolled back manifest_id=%d to=%d cut=%d", again.manifest_id, manifest_id, again.cut)
     return again

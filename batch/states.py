@@ -3,26 +3,30 @@
 from collections.abc import Callable
 from functools import partial
 
-from batch.components import components
+import pyarrow as pa
+
 from batch.engines import Engine, Slice
 from batch.parts import Part, tables_of
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.identity_decisions import Decisions
+from millrace.identity_rules import Rules
 from millrace.manifest import Manifest
-from millrace.tables import BATCH_EDGES, BATCH_NODES, EDGES, Table
+from millrace.resolution import resolve
+from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, REFUSED, Table
 
 Versions = dict[Table, int]
 
 
-def write_states(engine: Engine, found: Slice, definitions: Definitions, tables: TenantTables, *, base: Manifest | None) -> Versions:
-    """Writes states and edges of the counted events on top of those of ``base``, and persons from the edges. Without a base the events are the whole log.
+def write_states(engine: Engine, found: Slice, definitions: Definitions, tables: TenantTables, *, rules: Rules, decisions: Decisions, base: Manifest | None) -> Versions:
+    """Writes states and edges of the counted events on top of those of ``base``; from all edges, persons and refused edges. Without a base the events are the whole log.
 
     The rows are equal either way (law 9). Until a manifest names the versions nobody reads them.
     """
     jobs: list[Callable[[], Versions]] = []
     for table, parts in tables_of(definitions).items():
         write = partial(_write_table, engine, found, table, parts, base=base)
-        jobs.append(partial(_with_persons, tables, write) if table == BATCH_EDGES else write)
+        jobs.append(partial(_with_persons, tables, rules, decisions, write) if table == BATCH_EDGES else write)
     return {table: version for versions in engine.side_by_side(jobs) for table, version in versions.items()}
 
 
@@ -34,8 +38,15 @@ def _write_table(engine: Engine, found: Slice, table: Table, parts: list[Part], 
     return {table: engine.write(table, folded)}
 
 
-def _with_persons(tables: TenantTables, write_edges: Callable[[], Versions]) -> Versions:
-    """Components are found in the driver whatever the engine: edges are few beside events."""
+def _with_persons(tables: TenantTables, rules: Rules, decisions: Decisions, write_edges: Callable[[], Versions]) -> Versions:
     versions = write_edges()
-    edges = tables.read(BATCH_EDGES, columns=[name for name in EDGES.names if name not in ("first_at", "last_at", "seen_count")], version=versions[BATCH_EDGES])
-    return versions | {BATCH_NODES: tables.replace(BATCH_NODES, components(edges))}
+    return versions | write_persons(tables, rules, decisions, edges=versions[BATCH_EDGES])
+
+
+def write_persons(tables: TenantTables, rules: Rules, decisions: Decisions, *, edges: int) -> Versions:
+    """Persons and refused edges of batch/edges at a version. They are found in the driver whatever the engine: edges are few beside events."""
+    rows = tables.read(BATCH_EDGES, columns=["a", "b", "hint_a", "hint_b", "first_seen"], version=edges)
+    found = resolve(rows, rules, decisions)
+    refused = pa.table([rows["a"], rows["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
+    del rows
+    return {BATCH_NODES: tables.replace(BATCH_NODES, found.nodes), BATCH_REFUSED: tables.replace(BATCH_REFUSED, refused)}

@@ -16,7 +16,7 @@ from millrace.delta import TenantTables
 from millrace.identity import person_id
 from millrace.manifest import Manifest, write_manifest
 from millrace.sketches import LG_K
-from millrace.tables import BATCH_NODES, LEDGER, MANIFESTS, SPEED_EDGES_TABLE, batch_view, speed_view, state_type
+from millrace.tables import BATCH_EDGES, BATCH_NODES, LEDGER, MANIFESTS, POSITION, SPEED_EDGES_TABLE, batch_view, speed_view, state_type
 from millrace.traits import State
 
 DAY, HOUR = 86_400, 3_600
@@ -38,6 +38,7 @@ def write_published(tables: TenantTables, profiles: int) -> list[str]:
     batch = batch_view("person", VIEW)
     versions = {
         batch.name: tables.replace(batch, view_rows([*users, *devices], rng)),
+        BATCH_EDGES.name: tables.replace(BATCH_EDGES, _edge_rows(users, devices)),
         BATCH_NODES.name: tables.replace(BATCH_NODES, _node_rows(users, devices)),
     }
     publish(tables, 1, versions, cut=CUT)
@@ -109,6 +110,13 @@ def _sketch(values: int) -> bytes:
     return sketch.serialize_compact()
 
 
+def _edge_rows(users: list[str], devices: list[str]) -> pa.Table:
+    """Every user alone, every third with his device."""
+    first = pa.StructArray.from_arrays([pa.array([1] * len(users), pa.int64()), pa.array([0] * len(users), pa.int32()), pa.array(range(len(users)), pa.int64())], fields=list(POSITION))
+    alone, paired = users, pa.table({"a": devices, "b": users[::3], "first_seen": first.take(pa.array(range(0, len(users), 3)))})
+    return pa.concat_tables([pa.table({"a": alone, "b": alone, "first_seen": first}), paired])
+
+
 def _node_rows(users: list[str], devices: list[str]) -> pa.Table:
     nodes = [*users, *devices]
     persons = [person_id(user) for user in users]
@@ -116,4 +124,5 @@ def _node_rows(users: list[str], devices: list[str]) -> pa.Table:
         [pa.array([1] * len(nodes), pa.int64()), pa.array([0] * len(nodes), pa.int32()), pa.array(range(len(nodes)), pa.int64())],
         names=["epoch", "partition", "offset"],
     )
-    return pa.table({"node": nodes, "person_id": [*persons, *persons[::3]], "hint": ["•••"] * len(nodes), "first_seen": positions})
+    persons += persons[::3]
+    return pa.table({"node": nodes, "person_id": persons, "component": persons, "hint": ["•••"] * len(nodes), "first_seen": positions})

@@ -17,6 +17,8 @@ NAMES = {
     "freshness": ("acknowledged → visible, median ÷ trigger of a stock Kafka → Delta append", "lower"),
     "lookup": ("merged lookup p99 ÷ Redis GET over TCP p99", "lower"),
     "rebuild": ("full batch rebuild ÷ the same aggregation by DuckDB", "lower"),
+    "persons": ("persons of 6.5 million edges, Delta to Delta ÷ SciPy's connected components alone", "lower"),
+    "sightings": ("pairs/s the store takes in after the cut ÷ union-find over integers in the same Python", "higher"),
     "collector": ("collector events/s per core ÷ bare endpoint that acknowledges nothing", "higher"),
 }
 

@@ -5,14 +5,16 @@ All problems are reported at once, each with file, place, what was found and the
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from millrace.errors import ConfigurationError
+from millrace.identity_rules import IdentityRules, NamespaceRules
+from millrace.linkage_rules import LinkageRules
 from millrace.traits import NAME, State, Trait, View
 from millrace.yaml_files import did_you_mean, read_yaml
 
@@ -26,20 +28,27 @@ _NEEDED = {
     "too_short": "at least one is needed",
 }
 """Sentences for people instead of those of the validation library."""
-_ALLOWED_KEYS = {"trait": tuple(Trait.model_fields), "view": tuple(View.model_fields)}
+_RULES_KEYS = {
+    "": {1: tuple(IdentityRules.model_fields)},
+    "namespaces": {3: tuple(NamespaceRules.model_fields)},
+    "linkage": {2: tuple(LinkageRules.model_fields)},
+}
+_VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 
 class Definitions(BaseModel):
-    """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows."""
+    """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows. ``identity``: who is one person."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     views: dict[str, View]
+    identity: IdentityRules = Field(default_factory=IdentityRules)
 
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
-        shown = self.model_dump(mode="json", exclude_defaults=True)
+        shown = self._shown()
+        del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         for view in shown["views"].values():
             for trait in view["traits"].values():
                 trait.pop("description", None)
@@ -48,7 +57,11 @@ class Definitions(BaseModel):
 
     def to_json(self) -> str:
         """Text from which ``from_json`` makes equal definitions: kept in each manifest."""
-        return self.model_dump_json(exclude_defaults=True)
+        return json.dumps(self._shown(), ensure_ascii=False)
+
+    def _shown(self) -> dict[str, Any]:
+        """The rules of identity with their defaults: a later version of Millrace may have others."""
+        return self.model_dump(mode="json", exclude_defaults=True) | {"identity": self.identity.model_dump(mode="json")}
 
     @classmethod
     def from_json(cls, text: str) -> "Definitions":
@@ -66,9 +79,23 @@ def load_definitions(directory: str | Path) -> Definitions:
     path = directory / "views.yml"
     found = read_yaml(path, missing="a definitions directory holds at least views.yml (example: conf/tenants/default/views.yml)")
     problems = list(_problems(path, found))
+    rules_path = directory / "identity.yml"
+    rules = read_yaml(rules_path, missing="it was there a moment ago") if rules_path.exists() else {}
+    problems += _rules_problems(rules_path, rules)
     if problems:
         raise ConfigurationError(problems)
-    return Definitions(views=found)
+    return Definitions(views=found, identity=rules)
+
+
+def _rules_problems(path: Path, found: Any) -> Iterator[str]:
+    if not isinstance(found, dict):
+        yield f"{path}: found {type(found).__name__}; a mapping is needed, for example `namespaces: {{user_id: {{unique: true}}, …}}`"
+        return
+    try:
+        IdentityRules.model_validate(found)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            yield f"{path}: {_sentence(problem, _RULES_KEYS[str(problem['loc'][0])] if len(problem['loc']) > 1 else _RULES_KEYS[''])}"
 
 
 def _problems(path: Path, found: Any) -> Iterator[str]:
@@ -84,14 +111,15 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
         TypeAdapter(dict[str, View]).validate_python(found)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            yield f"{path}: {_sentence(problem)}"
+            yield f"{path}: {_sentence(problem, _VIEW_KEYS)}"
 
 
-def _sentence(problem: dict[str, Any]) -> str:
+def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -> str:
+    """``keys``: what is allowed at each depth."""
     place = [str(part) for part in problem["loc"]]
     where, given = ".".join(place), problem.get("input")
     if problem["type"] == "extra_forbidden":
-        allowed = _ALLOWED_KEYS["trait" if len(place) > 2 else "view"]
+        allowed = keys[len(place)]
         return f"{where}: unknown key{did_you_mean(place[-1], allowed)}; allowed are {', '.join(allowed)}"
     if problem["type"] == "missing":
         return f"{where}: missing"
@@ -99,6 +127,8 @@ def _sentence(problem: dict[str, Any]) -> str:
         options = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"{where}: found {given!r}{did_you_mean(str(given), options)}; allowed are {', '.join(options)}"
     if problem["type"] == "value_error":
-        return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
-    needed = "a view is needed, such as `{key: node, traits: {…}}`" if len(place) == 1 else _NEEDED.get(problem["type"], problem["msg"])
+        return f"{where or 'rules'}: {problem['msg'].removeprefix('Value error, ')}"
+    if given is None and problem["type"] == "string_type":
+        return f"{where}: found nothing; a word such as null needs quotes in YAML"
+    needed = "a view is needed, such as `{key: node, traits: {…}}`" if len(place) == 1 and keys is _VIEW_KEYS else _NEEDED.get(problem["type"], problem["msg"])
     return f"{where}: found {given!r}; {needed}"

@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from millrace.errors import CoverageError
 from millrace.tables import Table, table_path
@@ -60,7 +62,7 @@ class TenantTables:
             schema = table.schema
             return (schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()
         try:
-            return found.to_pyarrow_dataset().to_table(columns=list(columns) if columns is not None else None, filter=where)
+            return _dataset(found).to_table(columns=list(columns) if columns is not None else None, filter=where)
         except FileNotFoundError as error:
             raise _missing(found, error) from error
 
@@ -70,7 +72,7 @@ class TenantTables:
         if found is None:
             return
         try:
-            yield from found.to_pyarrow_dataset().to_batches(columns=list(columns), filter=where)
+            yield from _dataset(found).to_batches(columns=list(columns), filter=where)
         except FileNotFoundError as error:
             raise _missing(found, error) from error
 
@@ -100,6 +102,13 @@ class TenantTables:
         write_deltalake(found, conform(rows, table.schema) if isinstance(rows, pa.Table) else rows, mode="overwrite", schema_mode="overwrite")
         found.update_incremental()
         return found.version()
+
+
+def _dataset(table: DeltaTable) -> ds.Dataset:
+    """The rows of a table. Local files are read by Arrow itself: through the store of delta-rs they take three times as long."""
+    root = urlsplit(table.table_uri)
+    local = SubTreeFileSystem(unquote(root.path), LocalFileSystem()) if root.scheme in ("", "file") else None
+    return table.to_pyarrow_dataset(filesystem=local)
 
 
 def _missing(table: DeltaTable, error: FileNotFoundError) -> CoverageError:

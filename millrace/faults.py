@@ -19,7 +19,7 @@ CRASH_POINTS = (
     "speed.increments_written",  # all tables have the epoch, the ledger does not
     "speed.ledger_written",  # the epoch exists, Spark has not committed the batch
     "batch.states_written",  # new versions of the batch tables exist, nobody knows them
-    "batch.proved",  # the proof holds, the manifest row is not written
+    "batch.proved",  # the proof holds, what changes in identity is noted, the manifest row is not written
     "batch.manifest_written",  # the version is published, old ones are not yet dropped
 )
 

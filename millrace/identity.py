@@ -82,6 +82,15 @@ def hint_of(namespace: str, normal: str) -> str:
     return f"{normal[:2]}•••{normal[-2:]}" if len(normal) >= 8 else "•••"
 
 
+def node_of_key(key: str, secret: bytes) -> str | None:
+    """Node of ``namespace:value``; None when there is no such namespace or nothing is left of the value."""
+    namespace, _, value = key.partition(":")
+    try:
+        return node_of(namespace, value, secret) if namespace in NAMESPACES else None
+    except UnicodeEncodeError:  # half a surrogate pair: no event can have carried it
+        return None
+
+
 def owner_node(*, type: str, user_id: str | None, anonymous_id: str | None, email: str | None, phone: str | None, secret: bytes) -> str | None:
     """Node of the highest-priority identifier of a message; ``email`` and ``phone`` are those of its traits. None when it has none."""
     values = {"user_id": user_id, "email": email, "phone": phone, "anonymous_id": anonymous_id}

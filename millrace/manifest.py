@@ -27,6 +27,8 @@ class Manifest:
     definitions_json: str
     proof: dict[str, Any]
     rolled_back_to: int | None = None
+    decisions: int = 0
+    """The last decision about persons that was taken in."""
 
     @property
     def definitions(self) -> Definitions:
@@ -39,6 +41,7 @@ class Manifest:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Manifest":
         kept = {name: row[name] for name in row if name not in ("tables", "definitions", "proof")}
+        kept["decisions"] = row.get("decisions") or 0
         return cls(**kept, tables=json.loads(row["tables"]), definitions_json=row["definitions"], proof=json.loads(row["proof"]))
 
 

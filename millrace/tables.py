@@ -59,13 +59,51 @@ EDGES = pa.schema(
 
 SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
 
-NODES = pa.schema([("node", pa.string()), ("person_id", pa.string()), ("hint", pa.string()), ("first_seen", POSITION)])
-"""One node with its person as of the cut."""
+NODES = pa.schema(
+    [
+        ("node", pa.string()), ("person_id", pa.string()), ("component", pa.string()), ("isolated", pa.string()), ("hint", pa.string()), ("first_seen", POSITION),
+    ]
+)  # fmt: skip
+"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, shared). ``component``: the person its component is named after;
+where no limit is broken a component is one person."""
+
+REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
+"""An edge that joins nobody, and why: blocked, removed, shared, unique, limit or parted. Every other edge is accepted."""
+
+DECISION = pa.schema(
+    [
+        ("decision_id", pa.int64()), ("decided_at", TIME), ("kind", pa.string()), ("a", pa.string()), ("b", pa.string()), ("hint_a", pa.string()),
+        ("hint_b", pa.string()), ("withdraws", pa.int64()), ("reason", pa.string()),
+    ]
+)  # fmt: skip
+"""What somebody decided about two nodes (join, part), one node (remove) or an earlier decision (withdraw). The newest about a pair counts."""
+
+LINK_MODEL = pa.schema(
+    [("model_version", pa.string()), ("trained_at", TIME), ("manifest_id", pa.int64()), ("persons", pa.int64()), ("attributes", pa.string()), ("model", pa.string())]
+)
+"""One training of the linkage: probabilities of levels by attribute, no value of anybody. The newest for the declared attributes scores until trained again."""
+
+LINK_CANDIDATE = pa.schema(
+    [
+        ("a", pa.string()), ("b", pa.string()), ("person_a", pa.string()), ("person_b", pa.string()), ("probability", pa.float64()), ("verdict", pa.string()),
+        ("reason", pa.string()), ("evidence", pa.string()), ("model_version", pa.string()), ("manifest_id", pa.int64()), ("scored_at", TIME),
+    ]
+)  # fmt: skip
+"""Two persons who may be one, each by the node he is named after (a < b). ``verdict``: accepted, review, rejected or undecided. It joins nobody by itself."""
+
+CHANGES = pa.schema(
+    [
+        ("manifest_id", pa.int64()), ("compared_to", pa.int64()), ("cut_before", pa.int64()), ("cut", pa.int64()), ("cause", pa.string()),
+        ("node", pa.string()), ("change", pa.string()), ("person_before", pa.string()), ("person_after", pa.string()),
+        ("isolated_before", pa.string()), ("isolated_after", pa.string()),
+    ]
+)  # fmt: skip
+"""A node that a publish puts to another person than the version served before, and why; a new one too. Rows of a manifest that does not exist do not count."""
 
 MANIFEST = pa.schema(
     [
         ("manifest_id", pa.int64()), ("published_at", TIME), ("kind", pa.string()), ("cut", pa.int64()), ("offsets", pa.string()), ("tables", pa.string()),
-        ("definitions_hash", pa.string()), ("definitions", pa.string()), ("proof", pa.string()), ("rolled_back_to", pa.int64()),
+        ("definitions_hash", pa.string()), ("definitions", pa.string()), ("proof", pa.string()), ("rolled_back_to", pa.int64()), ("decisions", pa.int64()),
     ]
 )  # fmt: skip
 """One publish of all views at once. ``kind``: incremental, full or rollback; ``tables``: JSON of Delta versions by table; ``proof``: JSON of its figures."""
@@ -104,7 +142,12 @@ REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"),
 LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
 SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True, brief=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
+BATCH_REFUSED = Table("batch/refused", REFUSED, ("reason",))
+DECISIONS = Table("identity/decisions", DECISION, ("decision_id",))
 BATCH_NODES = Table("batch/nodes", NODES, ("person_id",))
+LINK_MODELS = Table("batch/link_models", LINK_MODEL, ("trained_at",))
+LINK_CANDIDATES = Table("batch/link_candidates", LINK_CANDIDATE, ("probability", "verdict"))
+IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
@@ -140,5 +183,5 @@ def profiles_table(view: View) -> Table:
     """``serving/profiles``: one row a person with a typed column a trait; ``as_of`` and ``head`` say when the row was computed: nothing has changed it since."""
     kinds = {"count": pa.int64(), "approx_distinct": pa.int64(), "sum": NUMBER, "avg": NUMBER}
     traits = [(name, kinds.get(trait.op) or VALUE_TYPES[trait.resolved_type]) for name, trait in view.traits.items()]
-    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string())]
+    receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))

@@ -16,7 +16,7 @@ from millrace.algebra import KINDS, VALUE_TYPES
 HOUR, DAY, ALL_TIME = 3_600, 86_400, 0
 Op = Literal["count", "sum", "min", "max", "avg", "first", "last", "approx_distinct"]
 MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
-PROFILE_COLUMNS = ("person_id", "identifier_count", "hints", "as_of", "manifest_id", "cut", "head", "definitions_hash")
+PROFILE_COLUMNS = ("person_id", "identifier_count", "hints", "as_of", "manifest_id", "cut", "head", "definitions_hash", "decisions")
 """Columns of serving/profiles besides the traits."""
 PLAIN_TYPES = {"event_time": "time", "received_at": "time", "name": "string", "type": "string", "source": "string"}
 """Values that every event has, by their type; the others are paths into the message."""

@@ -1,4 +1,4 @@
-"""The API of one tenant as an ASGI application: profiles, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
+"""The API of one tenant as an ASGI application: profiles, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -8,9 +8,12 @@ from millrace import __version__
 from millrace.keys import TenantKeys
 from serving.api.access import Access
 from serving.api.batches import BatchRequests, batch_routes
+from serving.api.decisions import decision_routes
+from serving.api.identity import identity_routes
 from serving.api.operations import Figures, Measured, operation_routes
 from serving.api.profiles import profile_routes
 from serving.api.refusals import ApiError, not_found, refused
+from serving.explain.answering import Identities
 from serving.store.store import Store
 
 DESCRIPTION = (
@@ -31,8 +34,11 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     """The application over a store that somebody else starts and closes."""
     app = FastAPI(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
     access, figures = Access(keys), Figures(store)
-    app.include_router(profile_routes(store, keys.token_secret, access))
+    identities = Identities(store.tables, store.definitions, keys.token_secret, store.sealer)
+    app.include_router(profile_routes(store, keys.token_secret, access, identities))
+    app.include_router(identity_routes(store, keys.token_secret, access, identities))
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
+    app.include_router(decision_routes(store, keys.token_secret, access))
     app.include_router(operation_routes(store, access, figures))
     app.add_middleware(Measured, figures=figures)
     app.add_exception_handler(ApiError, _api_error)

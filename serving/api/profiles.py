@@ -3,14 +3,17 @@
 import asyncio
 from datetime import UTC, datetime
 
+from deltalake.exceptions import DeltaError
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from millrace.errors import CoverageError
 from millrace.finish import micros
-from millrace.identity import NAMESPACES, node_of
+from millrace.identity import node_of_key
 from serving.api.access import Access
 from serving.api.refusals import JSON, ApiError, not_found
+from serving.explain.answering import Identities
 from serving.store.answers import Found, Missing, Pinned, answer, encode_json
 from serving.store.receipts import ForgedReceipt
 from serving.store.replay import ReceiptExpired, replay
@@ -32,7 +35,7 @@ class Lookup(BaseModel):
     as_of: str | None = Field(None, examples=["2017-12-31T23:59:59Z"])
 
 
-def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
+def profile_routes(store: Store, secret: bytes, access: Access, identities: Identities) -> APIRouter:
     """Routes for holders of the read key."""
     routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads), Depends(only_as_of)])
     one_replay = asyncio.Semaphore(1)
@@ -66,7 +69,7 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
         """The same bytes as the answer had; 410 when the versions it stands on are no longer kept."""
         try:
             async with one_replay:
-                again = await run_in_threadpool(replay, store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer)
+                again = await run_in_threadpool(_again, store, receipt_id, secret, identities)
         except ForgedReceipt:
             return not_found()
         except ReceiptExpired as error:
@@ -74,6 +77,17 @@ def profile_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
         return Response(again, media_type=JSON)
 
     return routes
+
+
+def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities) -> bytes:
+    """The bytes of a profile, or of an answer about identity."""
+    claims = store.sealer.open(receipt_id)
+    if not claims.question:
+        return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret)
+    try:
+        return encode_json(identities.again(claims))
+    except (CoverageError, DeltaError, FileNotFoundError) as error:
+        raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask again") from error
 
 
 def only_as_of(request: Request) -> None:
@@ -86,15 +100,6 @@ def check_serving(store: Store) -> None:
     """ApiError 503 until the store serves something: before that nobody can be called unknown."""
     if not store.is_serving:
         raise ApiError(503, "not_ready", f"nothing can be answered yet ({store.status().problem or 'the store is opening its tables'}); /readyz says when")
-
-
-def node_of_key(key: str, secret: bytes) -> str | None:
-    """Node of ``namespace:value``; None when there is no such namespace or nothing is left of the value."""
-    namespace, _, value = key.partition(":")
-    try:
-        return node_of(namespace, value, secret) if namespace in NAMESPACES else None
-    except UnicodeEncodeError:  # half a surrogate pair: no event can have carried it
-        return None
 
 
 def time_asked(as_of: str | None, now: int) -> int:

@@ -22,6 +22,7 @@ class Point:
     definitions_hash: str
     complete: bool
     committed_at: int
+    decisions: int
 
 
 class Pinned(msgspec.Struct, gc=False):
@@ -76,6 +77,7 @@ def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer) -
     """The profile with a staleness that is known already: a replay has it from the receipt."""
     point, plan = pinned.point, pinned.plan
     traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
-    claims = Claims(pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete)
-    receipt = Receipt(sealer.seal(claims), point.manifest_id, point.cut, point.head, plan.as_of(at), point.definitions_hash, staleness_ms, point.complete)
+    claims = Claims(pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions)
+    as_of, complete = plan.as_of(at), point.complete
+    receipt = Receipt(sealer.seal(claims), point.manifest_id, point.cut, point.head, as_of, point.definitions_hash, staleness_ms, complete, point.decisions)
     return Profile(pinned.person.id, [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members], traits, receipt)

@@ -8,25 +8,28 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import duckdb
 import lmdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
 from millrace.delta import TenantTables, conform
 from millrace.errors import CoverageError, MillraceError
 from millrace.identity import by_priority
 from millrace.manifest import Manifest, find_manifest
-from millrace.tables import BATCH_NODES, Table, batch_view
-from serving.store.batch_base import Member, encode_members, open_environment, write_description
+from millrace.tables import BATCH_EDGES, BATCH_NODES, Table, batch_view
+from serving.store.batch_base import Edge, Member, Place, encode_edges, encode_members, encode_place, open_environment, write_description
 from serving.store.layout import Layout, decode, encode
 
 log = logging.getLogger(__name__)
@@ -35,9 +38,19 @@ PERSON = "person"
 """The view whose traits a profile shows."""
 ROWS = 100_000
 _STATES = "SELECT * FROM pinned ORDER BY key, hop, hop_start"
-_NODES = "SELECT node, person_id FROM pinned ORDER BY node"
+_NODES = """
+    SELECT node, person_id, component, component IN (SELECT component FROM pinned WHERE person_id <> component), isolated IS NOT NULL
+    FROM pinned ORDER BY node
+"""
 _PERSONS = 'SELECT person_id, node, hint, first_seen.epoch, first_seen."partition", first_seen."offset" FROM pinned ORDER BY person_id'
-
+_EDGES = """
+    WITH kept AS (
+        SELECT one.component AS here, other.component AS there, a, b, edge.first_seen.epoch AS epoch, edge.first_seen."partition" AS part, edge.first_seen."offset" AS spot
+        FROM pinned AS edge JOIN nodes AS one ON a = one.node JOIN nodes AS other ON b = other.node
+        WHERE a <> b AND one.isolated IS DISTINCT FROM 'blocked' AND other.isolated IS DISTINCT FROM 'blocked'
+    )
+    SELECT here, a, b, epoch, part, spot FROM kept UNION ALL SELECT there, a, b, epoch, part, spot FROM kept WHERE there <> here ORDER BY 1
+"""
 _OF_SEVERAL = "SELECT person_id, list(node) FROM pinned GROUP BY person_id HAVING count(*) > 1 ORDER BY person_id"
 
 
@@ -52,35 +65,50 @@ def build_base(tables: TenantTables, manifest: Manifest, folder: Path) -> None:
         _write(environment, "states", _state_pairs(sorted_rows(tables, manifest, states, sql=_STATES, spill=folder), states, layout))
         several = sorted_rows(tables, manifest, BATCH_NODES, sql=_OF_SEVERAL, spill=folder)
         _write(environment, "merged", _merged_pairs(several, environment, layout))
+        inside = sorted_rows(tables, manifest, BATCH_EDGES, sql=_EDGES, spill=folder, beside={"nodes": BATCH_NODES})
+        _write(environment, "edges", _edge_pairs(inside))
         write_description(environment, manifest)
         environment.sync(True)
     finally:
         environment.close()
 
 
-def sorted_rows(tables: TenantTables, manifest: Manifest, table: Table, *, sql: str, spill: Path) -> Iterator[pa.Table]:
-    """The rows of a table at the manifest's version as ``sql`` orders them, in parts; what does not fit into memory is spilled to the folder."""
+def sorted_rows(
+    tables: TenantTables, manifest: Manifest, table: Table, *, sql: str, spill: Path, beside: Mapping[str, Table] = MappingProxyType({})
+) -> Iterator[pa.Table]:
+    """The rows of a table (``pinned``) at the manifest's version as ``sql`` orders them, with other tables by name, in parts; what does not fit into
+    memory is spilled to the folder."""
+    with duckdb.connect(config={"memory_limit": "1GB", "threads": 2, "temp_directory": str(spill / "spill"), "preserve_insertion_order": False}) as database:
+        for name, one in {"pinned": table, **beside}.items():
+            database.register(name, _pinned(tables, manifest, one))
+        for batch in database.execute(sql).to_arrow_reader(ROWS):
+            yield pa.Table.from_batches([batch])
+
+
+def _pinned(tables: TenantTables, manifest: Manifest, table: Table) -> ds.Dataset:
     version = manifest.tables.get(table.name)
     found = tables.open(table, version=version) if version is not None else None
     if found is None:
         raise CoverageError(f"manifest {manifest.manifest_id} needs {table.name} at version {version}, which is not there; build a new batch version")
     if missing := sorted(set(table.schema.names) - {field.name for field in found.schema().fields}):
         raise CoverageError(f"{table.name} at version {version} lacks the columns {', '.join(missing)}; build a new batch version with --full")
-    with duckdb.connect(config={"memory_limit": "1GB", "threads": 2, "temp_directory": str(spill / "spill"), "preserve_insertion_order": False}) as database:
-        database.register("pinned", found.to_pyarrow_dataset())
-        for batch in database.execute(sql).to_arrow_reader(ROWS):
-            yield pa.Table.from_batches([batch])
+    return found.to_pyarrow_dataset()
+
+
+def _rows(parts: Iterator[pa.Table]) -> Iterator[tuple[Any, ...]]:
+    return (row for part in parts for row in zip(*(column.to_pylist() for column in part.columns), strict=True))
 
 
 def _node_pairs(parts: Iterator[pa.Table]) -> Pairs:
-    for part in parts:
-        for node, person_id in zip(part[0].to_pylist(), part[1].to_pylist(), strict=True):
-            yield node.encode(), person_id.encode()
+    return ((node.encode(), encode_place(Place(*place))) for node, *place in _rows(parts))
+
+
+def _edge_pairs(parts: Iterator[pa.Table]) -> Pairs:
+    return ((component.encode(), encode_edges([Edge(*row[1:]) for row in group])) for component, group in groupby(_rows(parts), key=itemgetter(0)))
 
 
 def _person_pairs(parts: Iterator[pa.Table]) -> Pairs:
-    rows = (row for part in parts for row in zip(*(column.to_pylist() for column in part.columns), strict=True))
-    for person_id, group in groupby(rows, key=itemgetter(0)):
+    for person_id, group in groupby(_rows(parts), key=itemgetter(0)):
         members = {member.node: member for member in (Member(*row[1:]) for row in group)}
         yield person_id.encode(), encode_members([members[node] for node in by_priority(members)])
 

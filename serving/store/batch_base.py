@@ -1,7 +1,8 @@
 """The batch version a manifest publishes, as an immutable LMDB environment: written once by base_building.py, read by the store.
 
-Databases: ``nodes`` node → person id, ``persons`` person id → members, ``states`` node → slots (layout.py), ``merged`` id of a person with several
-nodes → their slots merged, so that a read has one part to decode. Persons grow after the cut but never fall apart, so such a part stays right.
+Databases: ``nodes`` node → person id and what is unusual about it (``Place``), ``persons`` person id → members, ``states`` node → slots (layout.py),
+``merged`` id of a person with several nodes → their slots merged, so that a read has one part to decode, ``edges`` component → the edges that touch it
+(none of blocked nodes), for persons that later edges or decisions may part or join again: their nodes are read one by one then.
 """
 
 from pathlib import Path
@@ -13,8 +14,8 @@ import msgspec
 from millrace.errors import CoverageError
 from millrace.manifest import Manifest
 
-FORMAT = 1
-DATABASES = ("nodes", "persons", "states", "merged")
+FORMAT = 2
+DATABASES = ("nodes", "persons", "states", "merged", "edges")
 LARGEST_BYTES = 1 << 38
 """Address space, not disk: the file grows with what is in it."""
 
@@ -27,6 +28,39 @@ class Member(NamedTuple):
     epoch: int
     partition: int
     offset: int
+
+
+class Edge(NamedTuple):
+    """Two nodes of a component that were seen together, and where the log first shows them so."""
+
+    a: str
+    b: str
+    epoch: int
+    partition: int
+    offset: int
+
+
+class Place(NamedTuple):
+    """Where a node stands at the cut. ``contested``: its component has several persons. ``isolated``: it is blocked or shared."""
+
+    person_id: str
+    component: str
+    contested: bool = False
+    isolated: bool = False
+
+
+def encode_place(place: Place) -> bytes:
+    """The person's id alone for nearly all nodes."""
+    if place.isolated:
+        return f"{place.person_id} !".encode()
+    return f"{place.person_id} {place.component}".encode() if place.contested else place.person_id.encode()
+
+
+def decode_place(found: bytes) -> Place:
+    person, _, unusual = found.decode().partition(" ")
+    if unusual == "!":
+        return Place(person, person, isolated=True)
+    return Place(person, unusual or person, contested=bool(unusual))
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -44,7 +78,8 @@ class Description(msgspec.Struct, frozen=True):
 
 
 _members = msgspec.msgpack.Decoder(list[Member])
-encode_members = msgspec.msgpack.Encoder().encode
+_edges = msgspec.msgpack.Decoder(list[Edge])
+encode_members = encode_edges = msgspec.msgpack.Encoder().encode
 
 
 class BaseReader:
@@ -52,12 +87,22 @@ class BaseReader:
 
     def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
         self._get = transaction.get
-        self._nodes, self._persons, self._states, self._merged = (databases[name] for name in DATABASES)
+        self._nodes, self._persons, self._states, self._merged, self._edges = (databases[name] for name in DATABASES)
 
     def person_of(self, node: str) -> str | None:
         """Id of the person a node belongs to at the cut; None for a node batch does not know."""
         found = self._get(node.encode(), db=self._nodes)
-        return None if found is None else found.decode()
+        return None if found is None else found.partition(b" ")[0].decode()
+
+    def place(self, node: str) -> Place | None:
+        found = self._get(node.encode(), db=self._nodes)
+        return None if found is None else decode_place(found)
+
+    def component(self, component: str) -> tuple[list[Member], list[Edge]]:
+        """All members of a component's persons, and the edges that touch them, refused ones included, except those of blocked nodes."""
+        edges = _edges.decode(self._get(component.encode(), db=self._edges) or b"\x90")
+        places = [place for node in {node for edge in edges for node in edge[:2]} if (place := self.place(node)) and place.component == component]
+        return [member for person in sorted({place.person_id for place in places} or {component}) for member in self.members(person)], edges
 
     def members(self, person_id: str) -> list[Member]:
         return _members.decode(self._get(person_id.encode(), db=self._persons) or b"\x90")
@@ -80,6 +125,12 @@ class NoReader(BaseReader):
 
     def person_of(self, node: str) -> str | None:
         return None
+
+    def place(self, node: str) -> Place | None:
+        return None
+
+    def component(self, component: str) -> tuple[list[Member], list[Edge]]:
+        return [], []
 
     def members(self, person_id: str) -> list[Member]:
         return []

@@ -10,9 +10,10 @@ import time
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import NOTHING
 from millrace.manifest import Manifest, read_manifests
-from millrace.tables import MANIFESTS
+from millrace.tables import DECISIONS, MANIFESTS
 from serving.store.base_folders import BaseFolders
 from serving.store.commits import CommitLog
 from serving.store.generation import Generation
@@ -28,7 +29,7 @@ MANIFEST = "manifest"
 class Follower:
     """``serving`` and ``problems`` are read under ``lock``."""
 
-    def __init__(self, tables: TenantTables, definitions: Definitions, *, poll_s: float, reopen_s: float) -> None:
+    def __init__(self, tables: TenantTables, definitions: Definitions, *, secret: bytes, poll_s: float, reopen_s: float) -> None:
         self.lock = threading.Lock()
         self.serving: Generation | None = None
         self.ledger: LedgerTail | None = None
@@ -36,9 +37,12 @@ class Follower:
         self.ready = threading.Event()
         self.looked_at = 0.0
         self._tables, self._definitions, self._poll_s, self._reopen_s = tables, definitions, poll_s, reopen_s
+        self._secret = secret
         self._folders = BaseFolders(tables)
         self._manifest_log = CommitLog(tables, MANIFESTS)
         self._manifests: list[Manifest] = []
+        self._decision_log = CommitLog(tables, DECISIONS)
+        self._decisions = UNDECIDED
         self._opening: Opening | None = None
         self._retry_at: dict[int | None, float] = {}
         self._afresh = True
@@ -88,9 +92,12 @@ class Follower:
             if self.serving:
                 self.serving.start_over()
             self._manifest_log.snapshot()
+            self._decision_log.snapshot()
         self.ledger.poll()
         if self._manifest_log.poll() or self._afresh:
             self._manifests = read_manifests(self._tables)
+        if self._decision_log.poll() or self._afresh:
+            self._decisions = read_decisions(self._tables)
         self._follow_manifests(self.ledger)
         if self.serving:
             self._advance(self.serving, self.ledger)
@@ -105,7 +112,7 @@ class Follower:
         if self._opening is None:
             due = [m for m in self._candidates() if self._retry_at.get(m and m.manifest_id, 0.0) <= time.monotonic()]
             if due:
-                self._opening = Opening(self._tables, self._folders, ledger, manifest=due[0], definitions=self._definitions)
+                self._opening = Opening(self._tables, self._folders, ledger, manifest=due[0], definitions=self._definitions, secret=self._secret)
 
     def _candidates(self) -> list[Manifest | None]:
         """What may be opened instead of what is served, best first: the newest manifest; any older one rather than nothing."""
@@ -130,6 +137,8 @@ class Follower:
         try:
             while catch_up(generation, ledger):
                 pass
+            if change := generation.decide(self._decisions):
+                generation.take(change)
         except TABLE_ERRORS as error:
             generation.close()
             self._refuse(manifest, one_line(error))
@@ -152,6 +161,9 @@ class Follower:
         self._tell(MANIFEST, f"{what}: {problem}")
 
     def _advance(self, generation: Generation, ledger: LedgerTail) -> None:
+        if change := generation.decide(self._decisions):
+            with self.lock:
+                generation.take(change)
         reach = generation.reach(ledger)
         self._tell("head", reach.problem)
         while generation.head < reach.head and not self._stop.is_set():

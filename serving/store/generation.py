@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.identity_decisions import UNDECIDED, Decisions, read_decisions
 from millrace.ledger import NOTHING
 from millrace.manifest import Manifest
 from millrace.tables import SPEED_EDGES_TABLE, speed_view
@@ -18,8 +19,9 @@ from serving.store.coverage import check_counts, check_edges
 from serving.store.layout import Layout, Slots, encode
 from serving.store.layout import decode as decode_slots
 from serving.store.ledger_tail import LedgerTail
-from serving.store.persons import Change, Persons
+from serving.store.persons import Persons
 from serving.store.plan import Plan
+from serving.store.regrouping import Change
 from serving.store.tail import EpochTail
 
 STEP_EPOCHS = 200
@@ -32,7 +34,7 @@ class Step:
 
     head: int
     slots: dict[str, bytes] = field(default_factory=dict)
-    persons: Change = field(default_factory=Change)
+    persons: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Generation:
     ``newest`` are the definitions of the directory: what is served before the first publish, and the only ones besides the manifest's that are known.
     """
 
-    def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None) -> None:
+    def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None, *, secret: bytes) -> None:
         definitions = manifest.definitions if manifest else newest
         self.definitions, self._held, self._tables = definitions, held, tables
         self._known = {definitions.hash} | ({newest.hash} if covers(newest, definitions) else set())
@@ -59,7 +61,8 @@ class Generation:
         self.layout = Layout(view)
         self._plan = Plan(view, self.layout)
         self._reader, self._writer_reader = (held.base.reader(), held.base.reader()) if held else (NoReader(), NoReader())
-        self._persons = Persons()
+        published = read_decisions(tables, upto=manifest.decisions) if manifest else UNDECIDED
+        self._persons = Persons(definitions.identity.compiled(secret), published)
         self._slots: dict[str, bytes] = {}
         self.start_over()
         self.note(committed_at=0, complete=True)
@@ -68,6 +71,16 @@ class Generation:
     def keys_after_cut(self) -> int:
         """Nodes that the epochs after the cut touch."""
         return len(self._slots)
+
+    @property
+    def point(self) -> Point:
+        """What answers stand on now."""
+        return self._point
+
+    @property
+    def decisions(self) -> int:
+        """The last decision about persons that answers follow."""
+        return self._persons.decisions.number
 
     def start_over(self) -> None:
         """Looks at the speed tables afresh, from the head on."""
@@ -98,13 +111,22 @@ class Generation:
     def apply(self, step: Step, *, committed_at: int) -> None:
         """Makes a step visible, all at once."""
         self._slots.update(step.slots)
-        self._persons.apply(step.persons)
+        if step.persons is not None:
+            self._persons.apply(step.persons)
         self.head = step.head
         self.note(committed_at=committed_at, complete=self._point.complete)
 
+    def decide(self, decisions: Decisions) -> Change | None:
+        """The change that decisions taken since bring; None when they are taken in already. ``take`` makes it visible, under the lock."""
+        return None if decisions == self._persons.decisions else self._persons.redecide(decisions, self._writer_reader)
+
+    def take(self, change: Change) -> None:
+        self._persons.apply(change)
+        self.note(committed_at=self._point.committed_at, complete=self._point.complete)
+
     def note(self, *, committed_at: int, complete: bool) -> None:
         """What answers say of the head from now on; ``complete`` is False when something keeps them from the newest epochs."""
-        self._point = Point(self.manifest_id, self.cut, self.head, self.definitions.hash, complete, committed_at)
+        self._point = Point(self.manifest_id, self.cut, self.head, self.definitions.hash, complete, committed_at, self._persons.decisions.number)
 
     def applied(self) -> None:
         """The tails may forget what has been applied; not under the lock."""

@@ -24,11 +24,12 @@ TABLE_ERRORS = (MillraceError, DeltaError, OSError, lmdb.Error, pa.ArrowExceptio
 class Opening:
     """One attempt. When ``done``, either ``generation`` or ``problem`` is set. Without a manifest: the definitions alone, all epochs on top."""
 
-    def __init__(self, tables: TenantTables, folders: BaseFolders, ledger: LedgerTail, *, manifest: Manifest | None, definitions: Definitions) -> None:
+    def __init__(self, tables: TenantTables, folders: BaseFolders, ledger: LedgerTail, *, manifest: Manifest | None, definitions: Definitions, secret: bytes) -> None:
         self.manifest = manifest
         self.generation: Generation | None = None
         self.problem: str | None = None
         self._tables, self._folders, self._ledger, self._newest = tables, folders, ledger, definitions
+        self._secret = secret
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-opening", daemon=True)
         self._thread.start()
@@ -66,7 +67,7 @@ class Opening:
             )
         held = self._folders.open(self.manifest) if self.manifest else None
         try:
-            generation = Generation(self._tables, self.manifest, self._newest, held)
+            generation = Generation(self._tables, self.manifest, self._newest, held, secret=self._secret)
             while not self._stop.is_set() and catch_up(generation, self._ledger):
                 pass
         except BaseException:

@@ -1,121 +1,175 @@
-"""Who belongs together at the head: the persons of the batch version, joined by the edges after its cut. generation.py and replay.py call it.
+"""Who belongs together at the head: the persons of the batch version, joined and parted by the edges after its cut and by decisions since. generation.py and replay.py call it.
 
-A *unit* is what edges join: a person of the batch version (by id) or a node that batch does not know yet. A person at the head is a set of
-units; its id comes from the member the log shows first, which is what batch would say at that head.
+A *unit* is what edges join: a component of the batch version (by id; mostly one person) or a node that batch does not know. Units that are joined are
+a *group*. While no group has more values of a namespace than the rules allow, and no decision is about one of its nodes, a group is one person. Else
+regrouping.py resolves it again, node by node, from its edges: from then on its nodes are units of their own. A person's id comes from the member the
+log shows first (ADR 0010).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
 from millrace.identity import by_priority, person_id
+from millrace.identity_decisions import UNDECIDED, Decisions
+from millrace.identity_rules import Rules
 from serving.store.batch_base import Member
-
-
-class NodeSource(Protocol):
-    """Nodes as of the cut."""
-
-    def person_of(self, node: str) -> str | None: ...
-
-    def members(self, person_id: str) -> list[Member]:
-        """By namespace priority."""
-        ...
-
-
-class Person(NamedTuple):
-    """Members by namespace priority. ``of_batch``: the persons of the batch version he consists of, each with its members."""
-
-    id: str
-    members: list[Member]
-    of_batch: list[tuple[str, list[Member]]]
-
-
-@dataclass
-class Change:
-    """What some epochs add: nodes that were unknown, and for each unit they join the units it is joined with."""
-
-    nodes: dict[str, Member] = field(default_factory=dict)
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+from serving.store.regrouping import Change, Group, NodeSource, Person, Region
+from serving.store.sightings import NOTHING_FRESH, Sightings
 
 
 class Persons:
-    """``find`` may be called under the store's lock while another thread prepares the next change; ``apply`` needs the lock."""
+    """``find`` may be called under the store's lock while another thread prepares the next change; ``apply`` needs the lock.
 
-    def __init__(self) -> None:
+    ``_nodes`` are units of their own; those of them that batch knows are in ``_of_batch``, those that join nobody in ``_isolated``.
+    """
+
+    def __init__(self, rules: Rules, decisions: Decisions = UNDECIDED) -> None:
+        self._rules, self.decisions = rules, decisions
+        self._capped = tuple((f"{name}:", cap) for name, cap in zip(rules.namespaces, rules.caps, strict=True) if cap is not None)
         self._nodes: dict[str, Member] = {}
-        self._groups: dict[str, tuple[str, ...]] = {}
+        self._of_batch: set[str] = set()
+        self._groups: dict[str, Group] = {}
+        self._isolated: set[str] = set()
+        self._sightings = Sightings()
 
     def find(self, node: str, base: NodeSource) -> Person | None:
         """The person a node belongs to; None for a node nobody has seen."""
         unit = node if node in self._nodes else base.person_of(node)
         if unit is None:
             return None
-        units = self._groups.get(unit)
-        if units is None and unit != node:
+        group = self._groups.get(unit)
+        if group is None and unit != node:
             members = base.members(unit)
             return Person(unit, members, [(unit, members)])
-        units = units or (unit,)
+        units = (unit,) if group is None else group.units if group.people is None else group.people[node]
         of_batch = [(one, base.members(one)) for one in units if one not in self._nodes]
         found = {one: self._nodes[one] for one in units if one in self._nodes}
+        of_batch += [(one, [member]) for one, member in found.items() if one in self._of_batch]
         found |= {member.node: member for _, members in of_batch for member in members}
         return Person(person_id(anchor(found.values())), [found[node] for node in by_priority(found)], of_batch)
 
     def prepare(self, edges: pa.Table, base: NodeSource) -> Change:
         """The change that rows of the edges table bring; they may come in any order and repeat each other."""
-        change = Change()
-        positions = edges["first_seen"].combine_chunks()
-        columns = [edges[name].to_pylist() for name in ("a", "b", "hint_a", "hint_b")] + [
-            positions.field(name).to_pylist() for name in ("epoch", "partition", "offset")
-        ]
-        groups: dict[str, list[str]] = {}
-        for a, b, hint_a, hint_b, *position in zip(*columns, strict=True):
-            left = self._unit(Member(a, hint_a, *position), base, change)
-            right = self._unit(Member(b, hint_b, *position), base, change)
-            if left != right:
-                self._join(left, right, groups)
-        for group in {id(group): group for group in groups.values()}.values():
-            units = tuple(group)
-            change.groups.update(dict.fromkeys(units, units))
+        fresh = self._sightings.read(edges)
+        change = Change(fresh, self.decisions)
+        units = [self._unit(node, at, base, change) for at, node in enumerate(fresh.names)]
+        joined: dict[str, list[str]] = {}
+        for at, other in zip(fresh.left, fresh.right, strict=True):
+            left, right = units[at], units[other]
+            if left is not None and right is not None and (left != right or self._is_contested(left, change)):
+                self._join(left, right, joined)
+        for node in change.nodes.keys() & self.decisions.nodes:
+            self._group(node, joined)
+        if joined:
+            self._settle({id(units): units for units in joined.values()}.values(), base, change)
+        return change
+
+    def redecide(self, decisions: Decisions, base: NodeSource) -> Change:
+        """The change that other decisions bring to what has been seen."""
+        change = Change(NOTHING_FRESH, decisions)
+        before = self.decisions
+        pairs = (before.joined ^ decisions.joined) | (before.parted ^ decisions.parted)
+        removed = before.removed ^ decisions.removed
+        region = self._region(base, change)
+        region.take_nodes({node for pair in pairs for node in pair} | removed)
+        region.take_neighbours(removed)
+        region.settle(is_open=True)
         return change
 
     def apply(self, change: Change) -> None:
+        self.decisions = change.decisions
+        self._sightings.add(change.fresh)
         self._nodes.update(change.nodes)
+        self._of_batch |= change.of_batch
         self._groups.update(change.groups)
+        self._isolated -= change.nodes.keys()
+        self._isolated |= change.isolated
 
-    def _unit(self, member: Member, base: NodeSource, change: Change) -> str:
-        node = member.node
-        if node in self._nodes:
+    def _unit(self, node: str, at: int, base: NodeSource, change: Change) -> str | None:
+        """The unit of a node, which is registered when it is new; None when it joins nobody."""
+        if node not in self._nodes:
+            if place := base.place(node):
+                if place.contested:
+                    change.contested.add(place.component)
+                return None if place.isolated else place.component
+            change.nodes[node] = change.fresh.member(at)
+            if node in self._rules.blocked or node in self.decisions.removed:
+                change.isolated.add(node)
+                return None
             return node
-        if known := change.nodes.get(node):
-            if member[2:] < known[2:]:
-                change.nodes[node] = member
-            return node
-        unit = base.person_of(node)
-        if unit is None:
-            change.nodes[node] = member
-            return node
-        return unit
+        return None if node in self._isolated else node
 
-    def _join(self, left: str, right: str, groups: dict[str, list[str]]) -> None:
-        known = self._groups.get(left)
-        if known is not None and known is self._groups.get(right):
-            return
-        longer, shorter = self._group(left, groups), self._group(right, groups)
+    def _is_contested(self, unit: str, change: Change) -> bool:
+        group = self._groups.get(unit)
+        return unit in change.contested or (group is not None and group.people is not None)
+
+    def _join(self, left: str, right: str, joined: dict[str, list[str]]) -> None:
+        longer, shorter = self._group(left, joined), self._group(right, joined)
         if longer is shorter:
             return
         if len(shorter) > len(longer):
             longer, shorter = shorter, longer
         longer += shorter
-        groups.update(dict.fromkeys(shorter, longer))
+        for unit in shorter:
+            joined[unit] = longer
 
-    def _group(self, unit: str, groups: dict[str, list[str]]) -> list[str]:
+    def _group(self, unit: str, joined: dict[str, list[str]]) -> list[str]:
         """The list of units a unit is joined with, the same object for all of them."""
-        if unit not in groups:
-            group = list(self._groups.get(unit, (unit,)))
-            groups.update(dict.fromkeys(group, group))
-        return groups[unit]
+        found = joined.get(unit)
+        if found is None:
+            known = self._groups.get(unit)
+            found = [unit] if known is None else list(known.units)
+            for one in found:
+                joined[one] = found
+        return found
+
+    def _settle(self, groups: Iterable[list[str]], base: NodeSource, change: Change) -> None:
+        """Groups that keep within the rules are persons; the others are resolved again, together."""
+        decided = self._decided(base, change)
+        again: list[str] = []
+        for units in groups:
+            counts = self._counts(units, decided, base, change)
+            if counts is None:
+                again += units
+            else:
+                change.groups.update(dict.fromkeys(units, Group(tuple(units), counts)))
+        if again:
+            region = self._region(base, change)
+            region.take(again)
+            region.settle()
+
+    def _region(self, base: NodeSource, change: Change) -> Region:
+        return Region(self._rules, base, change, nodes=self._nodes, of_batch=self._of_batch, groups=self._groups, sightings=self._sightings)
+
+    def _decided(self, base: NodeSource, change: Change) -> set[str]:
+        """Units of the nodes that decisions are about."""
+        places = ((node, None if node in self._nodes or node in change.nodes else base.place(node)) for node in self.decisions.nodes)
+        return {node if place is None else place.component for node, place in places}
+
+    def _counts(self, units: list[str], decided: set[str], base: NodeSource, change: Change) -> tuple[int, ...] | None:
+        """How many values of each capped namespace the units have; None when rules or decisions have to be looked at for each node of them."""
+        counts, counted, capped = [0] * len(self._capped), set(), self._capped
+        for unit in units:
+            if unit in decided or unit in change.contested:
+                return None
+            group = self._groups.get(unit)
+            if group is None:
+                nodes = (unit,) if unit in change.nodes or unit in self._nodes else [member.node for member in base.members(unit)]
+                for number, (prefix, _) in enumerate(capped):
+                    for node in nodes:
+                        if node.startswith(prefix):
+                            counts[number] += 1
+            elif group.people is not None:
+                return None
+            elif group.units[0] not in counted:
+                counted.add(group.units[0])
+                for number, count in enumerate(group.counts):
+                    counts[number] += count
+        for count, (_, cap) in zip(counts, capped, strict=True):
+            if count > cap:
+                return None
+        return tuple(counts)
 
 
 def anchor(members: Iterable[Member]) -> str:

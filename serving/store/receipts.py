@@ -20,7 +20,7 @@ class ForgedReceipt(MillraceError):
 
 
 class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds."""
+    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked."""
 
     node: str
     manifest_id: int | None
@@ -30,10 +30,13 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
     definitions_hash: str
     staleness_ms: int
     complete: bool
+    decisions: int
+    question: tuple[str | int, ...] = ()
 
 
 class Receipt(msgspec.Struct, gc=False):
-    """What comes with every answer. ``as_of`` is the latest window end used; ``staleness_ms`` is how long ago the head came to exist."""
+    """What comes with every answer. ``as_of`` is the latest window end used; ``staleness_ms`` is how long ago the head came to exist; ``decisions`` is the last
+    decision about persons that was taken in."""
 
     id: str
     manifest_id: int | None
@@ -43,6 +46,7 @@ class Receipt(msgspec.Struct, gc=False):
     definitions_hash: str
     staleness_ms: int
     complete: bool
+    decisions: int
 
 
 class Sealer:

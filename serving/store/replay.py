@@ -14,31 +14,33 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError, MillraceError
 from millrace.identity import by_priority
+from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, find_manifest
-from millrace.tables import BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
+from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
 from serving.store.answers import Pinned, Point, answer_with, encode_json
 from serving.store.base_building import PERSON
-from serving.store.batch_base import Member
+from serving.store.batch_base import Edge, Member, Place
 from serving.store.coverage import check_counts, check_edges, counts_everything
 from serving.store.layout import Layout, encode
-from serving.store.persons import Person, Persons
+from serving.store.persons import Persons
 from serving.store.plan import Plan
 from serving.store.receipts import Claims, Sealer
+from serving.store.regrouping import Person
 
 
 class ReceiptExpired(MillraceError):
     """The tables no longer hold what the answer was computed from."""
 
 
-def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer) -> bytes:
+def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer, secret: bytes) -> bytes:
     """The bytes of the answer. ForgedReceipt for an id nobody sealed; ReceiptExpired when its versions have been removed.
 
-    ``definitions`` are those of the directory: they count only for answers given before the first publish.
+    ``definitions`` are those of the directory: they count only for answers given before the first publish. ``secret`` is the tenant's token secret.
     """
     claims = sealer.open(receipt_id)
     try:
-        pinned = _Replay(tables, claims, definitions).pinned()
+        pinned = _Replay(tables, claims, definitions, secret).pinned()
     except (CoverageError, DeltaError, FileNotFoundError) as error:
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask for the profile again") from error
     return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer))
@@ -47,12 +49,13 @@ def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, s
 class _Replay:
     """The tables as the answer saw them. CoverageError when something of it is gone."""
 
-    def __init__(self, tables: TenantTables, claims: Claims, newest: Definitions) -> None:
+    def __init__(self, tables: TenantTables, claims: Claims, newest: Definitions, secret: bytes) -> None:
         self._tables, self._claims = tables, claims
         self._manifest = None if claims.manifest_id is None else self._find_manifest(claims.manifest_id)
         definitions = self._manifest.definitions if self._manifest else newest
         if definitions.hash != claims.definitions_hash:
             raise CoverageError(f"the definitions {claims.definitions_hash} have been replaced before any batch version kept them")
+        self._rules = definitions.identity.compiled(secret)
         self._view = definitions.views[PERSON]
         self._layout = Layout(self._view)
 
@@ -65,7 +68,7 @@ class _Replay:
         batch = self._layout.fold(self.batch_rows(batch_view(PERSON, self._view), of_person))
         speed = self._layout.fold(self._speed_rows(increments, of_person))
         committed_at = self._check(edges, increments)
-        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at)
+        point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, committed_at, claims.decisions)
         parts = [[encode(slots) for slots in found.values()] for found in (batch, speed)]
         return Pinned(claims.node, point, Plan(self._view, self._layout), person, *parts)
 
@@ -85,8 +88,9 @@ class _Replay:
 
     def _person(self, edges: pa.Table) -> Person:
         nodes = PinnedNodes(self, {self._claims.node, *edges["a"].to_pylist(), *edges["b"].to_pylist()})
-        persons = Persons()
+        persons = Persons(self._rules, read_decisions(self._tables, upto=self._manifest.decisions) if self._manifest else UNDECIDED)
         persons.apply(persons.prepare(edges, nodes))
+        persons.apply(persons.redecide(read_decisions(self._tables, upto=self._claims.decisions), nodes))
         person = persons.find(self._claims.node, nodes)
         if person is None:
             raise CoverageError("the tables no longer know the identifier")
@@ -110,17 +114,45 @@ class _Replay:
 
 
 class PinnedNodes:
-    """``batch/nodes`` at the manifest's version: what edges may join is read at once, members of a person when asked for."""
+    """``batch/nodes`` at the manifest's version: what edges may join is read at once, members of a person or a component when asked for."""
 
     def __init__(self, replay: _Replay, nodes: set[str]) -> None:
         self._replay = replay
-        rows = replay.batch_rows(BATCH_NODES, pc.field("node").isin(sorted(nodes)))
-        self._person_of = dict(zip(rows["node"].to_pylist(), rows["person_id"].to_pylist(), strict=True))
+        parted = replay.batch_rows(BATCH_NODES, pc.field("person_id") != pc.field("component"))
+        self._contested = set(parted["component"].to_pylist())
+        self._places: dict[str, Place | None] = {}
+        self._blocked: set[str] = set()
+        self._learn(nodes)
+
+    def _learn(self, nodes: set[str]) -> None:
+        """Reads where nodes stand that were not asked for before."""
+        unknown = sorted(nodes - self._places.keys())
+        self._places |= dict.fromkeys(unknown)
+        for row in self._replay.batch_rows(BATCH_NODES, pc.field("node").isin(unknown)).to_pylist() if unknown else ():
+            self._places[row["node"]] = Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None)
+            if row["isolated"] == "blocked":
+                self._blocked.add(row["node"])
 
     def person_of(self, node: str) -> str | None:
-        return self._person_of.get(node)
+        found = self.place(node)
+        return None if found is None else found.person_id
+
+    def place(self, node: str) -> Place | None:
+        self._learn({node})
+        return self._places[node]
 
     def members(self, person_id: str) -> list[Member]:
-        rows = self._replay.batch_rows(BATCH_NODES, pc.field("person_id") == person_id).to_pylist()
+        return self._members(pc.field("person_id") == person_id)
+
+    def component(self, component: str) -> tuple[list[Member], list[Edge]]:
+        members = self._members(pc.field("component") == component)
+        nodes = [member.node for member in members]
+        rows = self._replay.batch_rows(BATCH_EDGES, (pc.field("a").isin(nodes) | pc.field("b").isin(nodes)) & (pc.field("a") != pc.field("b")))
+        edges = [Edge(row["a"], row["b"], **row["first_seen"]) for row in rows.select(["a", "b", "first_seen"]).to_pylist()]
+        self._learn({node for edge in edges for node in edge[:2]})
+        return members, [edge for edge in edges if self._blocked.isdisjoint(edge[:2])]
+
+    def _members(self, where: pc.Expression) -> list[Member]:
+        rows = self._replay.batch_rows(BATCH_NODES, where).to_pylist()
         members = {row["node"]: Member(row["node"], row["hint"], **row["first_seen"]) for row in rows}
         return [members[node] for node in by_priority(members)]

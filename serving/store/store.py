@@ -14,7 +14,7 @@ from millrace.delta import TenantTables
 from millrace.finish import micros
 from millrace.ledger import NOTHING
 from millrace.settings import DEFAULTS, ApiSettings
-from serving.store.answers import Pinned, Profile, answer
+from serving.store.answers import Pinned, Point, Profile, answer
 from serving.store.following import Follower
 from serving.store.receipts import Sealer
 
@@ -28,7 +28,7 @@ def now_micros() -> int:
 
 @dataclass(frozen=True)
 class Status:
-    """Where the store stands. ``complete``: nothing keeps answers from the newest epochs; ``problem`` says what does, or why a manifest is refused."""
+    """Where the store stands. ``decisions``: the last one it has taken in. ``complete``: nothing keeps answers from the newest epochs; ``problem`` says what does, or why a manifest is refused."""
 
     ready: bool
     head: int
@@ -39,6 +39,7 @@ class Status:
     problem: str | None
     keys_after_cut: int
     staleness_ms: int
+    decisions: int
 
 
 class Store:
@@ -49,7 +50,7 @@ class Store:
     ) -> None:
         self.tables = TenantTables(root, tenant)
         self.definitions, self.clock, self.sealer = definitions, clock, Sealer(secret)
-        self._follower = Follower(self.tables, definitions, poll_s=settings.poll, reopen_s=settings.reopen_after)
+        self._follower = Follower(self.tables, definitions, secret=secret, poll_s=settings.poll, reopen_s=settings.reopen_after)
         self._lock = self._follower.lock
 
     def start(self) -> "Store":
@@ -85,11 +86,16 @@ class Store:
             serving = self._follower.serving
             return [serving.pin(node) if serving and node else None for node in nodes]
 
+    def point(self) -> Point | None:
+        """Where answers stand; None until there are any."""
+        with self._lock:
+            return self._follower.serving.point if self._follower.serving else None
+
     def status(self) -> Status:
         follower = self._follower
         with self._lock:
             serving, problems, complete = follower.serving, dict(follower.problems), follower.complete
-            head = serving.head if serving else NOTHING
+            head, decisions = (serving.head, serving.decisions) if serving else (NOTHING, 0)
         alive = time.monotonic() - follower.looked_at < ALIVE_S
         nothing = dict.fromkeys(("accepted", "rejected", "duplicate", "received"), 0)
         return Status(
@@ -102,4 +108,5 @@ class Store:
             problem="; ".join(problems[topic] for topic in sorted(problems)) or None,
             keys_after_cut=serving.keys_after_cut if serving else 0,
             staleness_ms=max(self.clock() - follower.ledger.committed_at(head), 0) // 1000 if follower.ledger and head else 0,
+            decisions=decisions,
         )

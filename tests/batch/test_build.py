@@ -7,15 +7,19 @@ from importlib.resources import files
 import duckdb
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from batch.build import build
-from batch.profiles import publish_profiles
+from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo, ProofError
+from millrace.identity import node_of
+from millrace.keys import read_keys
 from millrace.manifest import latest_manifest
+from millrace.tables import DECISION, DECISIONS
 from speed.seen import SeenIndex
 from tests.tenant import ORDERS, Tenant, order
 
@@ -56,9 +60,9 @@ def test_full_equals_incremental(tenant: Tenant) -> None:
     for row in (*states(tenant, incremental), *states(tenant, full)):
         row.pop("distinct_properties_store__order_completed")
     assert states_without_sketches(tenant, incremental) == states_without_sketches(tenant, full)
-    assert tenant.tables.read("batch/nodes", version=incremental.tables["batch/nodes"]).equals(
-        tenant.tables.read("batch/nodes", version=full.tables["batch/nodes"])
-    )
+    for name in ("batch/nodes", "batch/refused"):
+        rows = [tenant.tables.read(name, version=manifest.tables[name]) for manifest in (incremental, full)]
+        assert len(rows[0]) > 0 and rows[0].equals(rows[1]), name
 
 
 def states_without_sketches(tenant: Tenant, manifest) -> list[dict]:
@@ -140,14 +144,45 @@ def test_build_under_other_definitions_than_the_stream_is_refused_and_new_ones_f
     assert [row["max_properties_revenue"] for row in states(tenant, manifest)] == [Decimal(3)]
 
 
-def test_persons_are_the_connected_components(tenant: Tenant) -> None:
+def test_persons_are_what_edges_and_rules_make_them_and_refused_edges_are_kept_with_the_reason(tenant: Tenant) -> None:
     identify = {"type": "identify", "userId": "u1", "messageId": "i1", "traits": {"email": "A@x.org"}}
     tenant.send(order("m1", anonymousId="a1"), identify, order("m2", user="u2"), {"type": "alias", "messageId": "x", "userId": "u1", "previousId": "old"})
+    tenant.send(order("m3", user="u1", anonymousId="kiosk"), order("m4", user="u2", anonymousId="kiosk"), order("m5", user="null", anonymousId="a1"))
     tenant.run()
     manifest = build(tenant.spark, tenant.tables, tenant.definitions)
     nodes = tenant.tables.read("batch/nodes", version=manifest.tables["batch/nodes"])
     sizes = nodes.group_by("person_id").aggregate([("node", "count")])["node_count"].to_pylist()
-    assert sorted(sizes) == [1, 5]
+    assert sorted(sizes) == [1, 1, 1, 5], "u2, null, the kiosk; u1 with its mail, its device, its old id and the device that may be meant by it"
+    assert sorted(found for found in nodes["isolated"].to_pylist() if found) == ["blocked", "shared"]
+    refused = tenant.tables.read("batch/refused", version=manifest.tables["batch/refused"])
+    assert sorted(refused["reason"].to_pylist()) == ["blocked", "shared", "shared"]
+
+
+def decide(tenant: Tenant, number: int, kind: str, *users: str) -> None:
+    """A row of identity/decisions, as the API writes it."""
+    secret = read_keys(tenant.tables.root, tenant.tables.tenant).token_secret
+    a, b = (*(node_of("user_id", user, secret) for user in users), None)[:2]
+    row = {"decision_id": number, "decided_at": datetime.now(UTC), "kind": kind, "a": a, "b": b}
+    tenant.tables.add(DECISIONS, pa.Table.from_pylist([row], schema=DECISION))
+
+
+def test_a_decision_without_a_new_epoch_is_work_for_a_build_and_for_the_profiles(tenant: Tenant) -> None:
+    tenant.send(order("m1", revenue=1), order("m2", user="u2", revenue=2), order("m3", user="u3", revenue=4))
+    tenant.run()
+    first = build(tenant.spark, tenant.tables, tenant.definitions)
+    publish_profiles(lambda: tenant.spark, tenant.tables)
+    decide(tenant, 1, "join", "u1", "u2")
+    assert refresh_profiles(lambda: tenant.spark, tenant.tables) == 2
+    profiles = tenant.tables.read("serving/profiles").sort_by("identifier_count").select(["identifier_count", "decisions"]).to_pylist()
+    assert profiles == [{"identifier_count": 1, "decisions": 1}, {"identifier_count": 2, "decisions": 1}]
+    second = build(tenant.spark, tenant.tables, tenant.definitions)
+    assert (second.kind, second.cut, second.decisions, first.decisions) == ("incremental", first.cut, 1, 0)
+    assert states(tenant, first) == states(tenant, second), "a decision rewrites no state"
+    persons = tenant.tables.read("batch/nodes", version=second.tables["batch/nodes"]).group_by("person_id").aggregate([("node", "count")])
+    assert sorted(persons["node_count"].to_pylist()) == [1, 2]
+    with pytest.raises(NothingToDo, match="already holds"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+    assert build(tenant.spark, tenant.tables, tenant.definitions, full=True).decisions == 1
 
 
 def by_duckdb(path: str) -> list[dict]:

@@ -6,19 +6,46 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.profiles import publish_profiles, refresh_profiles
+from millrace.definitions import Definitions
 from millrace.errors import NothingToDo
+from millrace.keys import load_or_create_keys
+from millrace.resolution import resolve
 from millrace.settings import BatchSettings
-from tests.serving.store.by_hand import PATIENT, TRAITS, HandMade, Order, definitions_of
+from millrace.tables import EDGES
+from tests.serving.store.by_hand import PATIENT, TRAITS, HandMade, Order, Placed, definitions_of, edges_of
 
 NOW = datetime(2025, 1, 10, 12, 30, tzinfo=UTC)
 NODES = [f"user_id:{letter}" for letter in "abcd"] + [f"anonymous_id:{letter}" for letter in "wxyz"]
 ANN, BOB, VISITOR = NODES[0], NODES[1], NODES[4]
 TIMES = [f"2025-01-{day:02d}T{hour:02d}:15:00Z" for day in (2, 8, 9, 10) for hour in (0, 9, 10, 12)]
+
+
+class Joined(HandMade):
+    """Persons without rules, in a tenant with keys."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, self.declared())
+        load_or_create_keys(root, self.tables.tenant)
+
+    def declared(self) -> Definitions:
+        return definitions_of(TRAITS)
+
+
+class Ruled(Joined):
+    """Persons as today's rules allow them."""
+
+    def declared(self) -> Definitions:
+        return Definitions(views=definitions_of(TRAITS).views)
+
+    def nodes(self, placed: list[Placed]) -> pa.Table:
+        rules = self.definitions.identity.compiled(load_or_create_keys(self.tables.root, self.tables.tenant).token_secret)
+        return resolve(pa.Table.from_pylist(edges_of(placed), schema=EDGES), rules).nodes
 
 
 def no_spark() -> Any:
@@ -53,12 +80,12 @@ epochs = st.lists(st.lists(orders, max_size=4), min_size=1, max_size=3)
 
 
 @settings(PATIENT, max_examples=25)
-@given(before=epochs, between=epochs, after=epochs, minutes=st.sampled_from([0, 10, 45]))
+@given(before=epochs, between=epochs, after=epochs, minutes=st.sampled_from([0, 10, 45]), ruled=st.booleans())
 def test_a_refresh_gives_the_rows_of_a_full_publish_and_of_a_batch_version_that_ends_there(
-    before: list[list[Order]], between: list[list[Order]], after: list[list[Order]], minutes: int
+    before: list[list[Order]], between: list[list[Order]], after: list[list[Order]], minutes: int, ruled: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as root:
-        tenant, later = HandMade(Path(root)), NOW + timedelta(minutes=minutes)
+        tenant, later = (Ruled if ruled else Joined)(Path(root)), NOW + timedelta(minutes=minutes)
         for epoch in before:
             tenant.write(*epoch)
         tenant.publish(cut=tenant.epochs)
@@ -83,7 +110,7 @@ def test_a_refresh_gives_the_rows_of_a_full_publish_and_of_a_batch_version_that_
 @pytest.fixture
 def tenant(tmp_path: Path) -> HandMade:
     """Six persons in a batch version, and their profiles."""
-    found = HandMade(tmp_path)
+    found = Joined(tmp_path)
     found.write(*(Order(node) for node in NODES[:6]))
     found.publish(cut=1)
     publish(found)
@@ -147,7 +174,7 @@ def test_epochs_under_other_definitions_wait_for_their_batch_version(tenant: Han
 
 
 def test_before_the_first_publish_there_is_nothing_to_refresh(tmp_path: Path) -> None:
-    tenant = HandMade(tmp_path)
+    tenant = Joined(tmp_path)
     tenant.write(Order(ANN))
     with pytest.raises(NothingToDo, match="no batch version is published yet"):
         refresh(tenant)

@@ -17,6 +17,8 @@ from millrace.errors import NothingToDo
 from millrace.faults import CRASH_POINTS
 from millrace.keys import read_keys
 from millrace.ledger import read_ledger
+from millrace.manifest import read_manifests
+from millrace.tables import BATCH_NODES, IDENTITY_CHANGES
 from tests.faults.crashing import FaultTenant
 from tests.tiers import FAULTS_LONG, SEED
 
@@ -105,7 +107,20 @@ def test_a_build_dies_and_what_is_served_stays_whole(point, is_first, tenant_of)
     incremental = tenant.build(full=True) if point == "batch.manifest_written" else tenant.build()
     assert tenant.check_answers(as_of) == before
     assert tenant.contents(tenant.build(full=True)) == tenant.contents(incremental)
+    changes_lead_to_what_serves(tenant)
     recovered(tenant)
+
+
+def changes_lead_to_what_serves(tenant: FaultTenant) -> None:
+    """Rows of publishes that died do not count: each change starts where the one before it ended."""
+    newest = read_manifests(tenant.tables)[-1]
+    rows = tenant.tables.read(IDENTITY_CHANGES).sort_by("manifest_id").to_pylist()
+    served: dict[str, str] = {}
+    for row in rows:
+        assert served.get(row["node"]) == row["person_before"] and row["manifest_id"] <= newest.manifest_id
+        served[row["node"]] = row["person_after"]
+    nodes = tenant.tables.read(BATCH_NODES, version=newest.tables[BATCH_NODES.name])
+    assert served == dict(zip(nodes["node"].to_pylist(), nodes["person_id"].to_pylist(), strict=True))
 
 
 def test_a_build_that_died_is_made_up_by_the_next_job(tenant_of):

@@ -26,10 +26,10 @@ REVENUES = (
 )  # fmt: skip
 PRODUCTS = ('"apple"', '"Äpfel"', '"\\u0000"', "5", '"5"', "true", '""', "null", '"\\ud83c\\udf4e"', '"b"', '" b"', '{"id":1}', "[]", '"zebra"', "4.5")
 NAMES = ("Order Completed", "Order Completed", "Product Viewed", "Product Viewed", "order completed", "Zahlung erhalten ✓")
-USERS = ("u1", "u2", " u1 ", "U1", "u3", "9", "\u00a0u1")
-EMAILS = ("ann@example.com", "Ann@Example.COM ", "bob@example.com", "ÄNN@example.com", " ", "carl@example.com")
+USERS = ("u1", "u2", " u1 ", "U1", "u3", "9", "\u00a0u1", "NULL")
+EMAILS = ("ann@example.com", "Ann@Example.COM ", "bob@example.com", "ÄNN@example.com", " ", "carl@example.com", "Test@test.com")
 PHONES = ("+49 30 123", "+4930123", "0049/30-123", "call me", "4930123")
-ANONYMOUS = ("a1", "a2", "a3", "a4", "a5")
+ANONYMOUS = ("a1", "a2", "a3", "a4", "a5", "undefined")
 TYPES = ("track",) * 6 + ("identify", "identify", "page", "screen", "group", "alias")
 OFFSETS = (0, 1, -1, HOUR, -HOUR, HOUR - 1, DAY, -DAY, -DAY - 1, 4 * MINUTE, 5 * MINUTE, 6 * MINUTE, 2 * HOUR, DAY - MINUTE)
 """How far from the clock an event says it happened; more than five minutes ahead is clamped."""

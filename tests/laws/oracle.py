@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.laws import oracle_persons
+from tests.laws.oracle_persons import Rules, person_id
 from tests.laws.oracle_values import Json, at_path, java_text, number_of, parse_object, parse_time, text_of, time_text
 
 SECOND = 1_000_000
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 LONGEST_ID = 1_024
+NOBODY = {"user_id": ("null", "NULL", "undefined"), "email": ("test@test.com",), "anonymous_id": ("null", "NULL", "undefined")}
+"""Values of the histories that the default rules block."""
 Traits = Mapping[str, Mapping[str, Any]]
 
 
@@ -150,39 +154,25 @@ def node_of(namespace: str, value: str, secret: bytes) -> str | None:
     return f"{namespace}:{digest[:32]}"
 
 
-def persons_of(counted: Iterable[Event]) -> dict[str, frozenset[str]]:
-    """Members of every person by id. All nodes of one event belong together; the anchor is the member the log shows first."""
-    parent: dict[str, str] = {}
-    first: dict[str, tuple[int, int, int, str]] = {}
-
-    def root(node: str) -> str:
-        while parent[node] != node:
-            node = parent[node]
-        return node
-
-    for event in counted:
-        for node in event.nodes:
-            parent.setdefault(node, node)
-            first[node] = min(first.get(node, (*event.record.position, node)), (*event.record.position, node))
-            parent[root(node)] = root(event.nodes[0])
-    groups = defaultdict(set)
-    for node in parent:
-        groups[root(node)].add(node)
-    return {person_id(min(first[node] for node in members)[3]): frozenset(members) for members in groups.values()}
+def rules_of(secret: bytes) -> Rules:
+    """Today's rules under a tenant's key."""
+    return Rules(blocked=frozenset(node for name, values in NOBODY.items() for value in values if (node := node_of(name, value, secret))))
 
 
-def person_id(anchor: str) -> str:
-    return "p_" + hashlib.sha256(anchor.encode()).hexdigest()[:24]
+def persons_of(counted: Iterable[Event], rules: Rules) -> dict[str, frozenset[str]]:
+    """Members of every person by id. An event shows its owner with each other identifier; the anchor is the member the log shows first."""
+    pairs = [(event.nodes[0], other, event.record.position) for event in counted for other in event.nodes[1:] or event.nodes]
+    return oracle_persons.judge(pairs, rules).members
 
 
-def answers(counted: list[Event], traits: Traits, as_of: int) -> dict[str, dict[str, int | str | None]]:
+def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> dict[str, dict[str, int | str | None]]:
     """Every trait of every person, as of a time in microseconds."""
     owned = defaultdict(list)
     for event in counted:
         owned[event.nodes[0]].append(event)
     return {
         person: {name: value_of(trait, [event for node in members for event in owned[node]], as_of) for name, trait in traits.items()}
-        for person, members in persons_of(counted).items()
+        for person, members in persons_of(counted, rules).items()
     }
 
 
@@ -249,4 +239,4 @@ def decimal_text(scaled: int) -> str:
     return ("-" if scaled < 0 else "") + str(whole) + ("." + digits if digits else "")
 
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "answers", "java_text", "judge", "node_of", "persons_of", "read_log", "typed"]
+__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "Rules", "answers", "java_text", "judge", "node_of", "person_id", "persons_of", "read_log", "rules_of", "typed"]

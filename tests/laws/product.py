@@ -11,13 +11,17 @@ from millrace.algebra import merge_all, scaled
 from millrace.edges import edges_of
 from millrace.finish import finish, tile_range
 from millrace.fold import Hops, fold_events, value_column
+from millrace.identity_rules import IdentityRules
+from millrace.resolution import resolve
 from millrace.sketches import estimate
+from millrace.tables import EDGES
 from millrace.traits import State, Trait, View
-from tests.laws.histories import arrow_events
-from tests.laws.oracle import Event, person_id
+from tests.laws.histories import SECRET, arrow_events
+from tests.laws.oracle import Event
 
 Key = tuple[str, int, int]
 """(node, hop in seconds, start of the tile in microseconds)."""
+RULES = IdentityRules().compiled(SECRET)
 Rows = dict[Key, dict[str, Any]]
 
 
@@ -75,23 +79,19 @@ def comparable(rows: Rows, states: Hops) -> Rows:
 
 @dataclass
 class Persons:
-    """Nodes joined by rows of the edges table; the id comes from the node the log shows first."""
+    """Persons of rows of the edges table under today's rules."""
 
-    group: dict[str, set[str]] = field(default_factory=dict)
-    first: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
+    edges: list[pa.Table] = field(default_factory=list)
 
     def add(self, edges: pa.Table) -> "Persons":
-        for row in edges.to_pylist():
-            for node in (row["a"], row["b"]):
-                seen = (*row["first_seen"].values(), node)
-                self.first[node] = min(self.first.get(node, seen), seen)
-                self.group.setdefault(node, {node})
-            joined = self.group[row["a"]] | self.group[row["b"]]
-            self.group.update(dict.fromkeys(joined, joined))
+        self.edges.append(edges)
         return self
 
     def members(self) -> dict[str, frozenset[str]]:
-        return {person_id(min(self.first[node] for node in nodes)[3]): frozenset(nodes) for nodes in self.group.values()}
+        found: dict[str, set[str]] = {}
+        for row in resolve(pa.concat_tables([EDGES.empty_table(), *self.edges]), RULES).nodes.to_pylist():
+            found.setdefault(row["person_id"], set()).add(row["node"])
+        return {person: frozenset(nodes) for person, nodes in found.items()}
 
 
 def finished(rows: Rows, members: Mapping[str, frozenset[str]], view: View, as_of: int) -> dict[str, dict[str, Any]]:

@@ -19,13 +19,13 @@ from millrace.keys import load_or_create_keys
 from millrace.ledger import Ledger, read_ledger
 from millrace.manifest import Manifest, latest_manifest
 from millrace.settings import ApiSettings
-from millrace.tables import BATCH_EDGES, BATCH_NODES, EVENTS, REJECTED, batch_view
+from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, EVENTS, REJECTED, batch_view
 from millrace.topics import ensure_topic
 from serving.store.store import Store
 from speed.housekeeping import Housekeeper
 from speed.stream import StreamSettings, start_stream
 from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, TRAITS, message
-from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log
+from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log, rules_of
 from tests.laws.product import comparable, python_rows
 from tests.millrace.records import MALFORMED, WRONG_MEANING, damage, sound
 
@@ -44,6 +44,7 @@ class StackTenant:
     def __init__(self, spark: "SparkSession", bootstrap: str, root: Path, *, name: str, chance: random.Random, producer: KafkaProducer) -> None:
         self.spark, self.bootstrap, self.chance, self.producer = spark, bootstrap, chance, producer
         self.secret = load_or_create_keys(root, name).token_secret
+        self.rules = rules_of(self.secret)
         self.tables = TenantTables(root, name)
         self.checkpoint = Path(self.tables.path("checkpoints/stream"))
         self.topic = ensure_topic(bootstrap, name)
@@ -185,8 +186,8 @@ class StackTenant:
         log, ledger = self.check_log()
         self.wait_for(ledger.head)
         found = self.served(log, as_of)
-        expected = answers(log.counted, self.traits, as_of)
-        assert found == {person: (members, expected[person]) for person, members in persons_of(log.counted).items()}, self.steps
+        expected = answers(log.counted, self.traits, as_of, self.rules)
+        assert found == {person: (members, expected[person]) for person, members in persons_of(log.counted, self.rules).items()}, self.steps
         return found
 
     def wait_for(self, head: int) -> None:
@@ -201,7 +202,7 @@ class StackTenant:
         """Rows of a batch version in a form that can be compared: sketches by their estimate, everything else exactly."""
         view = self.definitions.views["person"]
         table = batch_view("person", view)
-        rows = {name: self.tables.read(one, version=manifest.tables[name]) for one in (BATCH_EDGES, BATCH_NODES, table) for name in (one.name,)}
+        rows = {name: self.tables.read(one, version=manifest.tables[name]) for one in (BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, table) for name in (one.name,)}
         exact = {name: sorted(map(repr, _plain(found).to_pylist())) for name, found in rows.items() if name != table.name}
         return exact | {table.name: comparable(python_rows(rows[table.name], view.states), view.states)}
 

@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from millrace.edges import edges_of
 from millrace.finish import time_text
 from millrace.fold import fold_events
-from serving.store.batch_base import Member
 from serving.store.layout import Layout, decode, encode
 from serving.store.persons import Persons as StorePersons
 from serving.store.plan import Plan
 from speed.seen import SeenIndex
+from tests.laws.batch_nodes import BatchNodes
 from tests.laws.histories import DAY, HOUR, MINUTE, SECRET, START
 from tests.laws.law import histories, law
-from tests.laws.oracle import answers, persons_of, read_log
-from tests.laws.product import Persons, comparable, events_table, finished, fold_epochs, merge_rows, python_rows, view_of
+from tests.laws.oracle import answers, persons_of, read_log, rules_of
+from tests.laws.product import RULES, Persons, comparable, events_table, finished, fold_epochs, merge_rows, python_rows, view_of
 
+PEOPLE = rules_of(SECRET)
 TIMES = st.sampled_from([START, START + DAY - 1, START + DAY, START + DAY + 1, START + 26 * HOUR + 7 * MINUTE, START + 4 * DAY, START - 10 * DAY, START + 700 * DAY])
 _examples = itertools.count()
 
@@ -53,7 +54,7 @@ def test_batch_up_to_any_cut_and_speed_after_it_equal_one_pass_and_the_oracle(hi
     counted = counted_by_speed(events_table(log.accepted, view), seen)
     parts = fold_epochs(counted, view)
     once = comparable(python_rows(fold_events(counted, view.states), view.states), view.states)
-    expected = answers(log.counted, traits, as_of)
+    expected = answers(log.counted, traits, as_of, PEOPLE)
     for cut in range(len(parts) + 1):
         batch = merge_rows([rows for rows, _ in parts[:cut]], view.states)
         speed = merge_rows([rows for rows, _ in parts[cut:]], view.states)
@@ -62,23 +63,8 @@ def test_batch_up_to_any_cut_and_speed_after_it_equal_one_pass_and_the_oracle(hi
         persons = Persons()
         for _, edges in parts[cut:] + parts[:cut]:
             persons.add(edges)
-        assert persons.members() == persons_of(log.counted)
+        assert persons.members() == persons_of(log.counted, PEOPLE)
         assert finished(merged, persons.members(), view, as_of) == expected
-
-
-class Base:
-    """Nodes of a batch version as the store sees them, from the edges up to the cut."""
-
-    def __init__(self, edges: pa.Table) -> None:
-        persons = Persons().add(edges)
-        self._members = {person: [Member(node, "•••", *persons.first[node][:3]) for node in nodes] for person, nodes in persons.members().items()}
-        self._person_of = {member.node: person for person, members in self._members.items() for member in members}
-
-    def person_of(self, node: str) -> str | None:
-        return self._person_of.get(node)
-
-    def members(self, person_id: str) -> list[Member]:
-        return self._members[person_id]
 
 
 @law(share=0.25)
@@ -89,15 +75,15 @@ def test_the_store_reads_the_same_answers_at_every_cut(history, as_of, cut):
     counted = events_table(log.counted, view)
     old, new = counted.filter(pc.field("epoch") <= cut), counted.filter(pc.field("epoch") > cut)
     layout = Layout(view)
-    base, persons, slots = Base(edges_of(old)), StorePersons(), {}
+    base, persons, slots = BatchNodes(edges_of(old), RULES), StorePersons(RULES), {}
     batch = {node: encode(found) for node, found in layout.fold(fold_events(old, view.states)).items()}
     for epoch in sorted(set(new["epoch"].to_pylist())):
         rows = new.filter(pc.field("epoch") == epoch)
         persons.apply(persons.prepare(edges_of(rows), base))
         for node, found in layout.fold(fold_events(rows, view.states)).items():
             slots[node] = encode(layout.merge(decode(slots[node]), found) if node in slots else found)
-    plan, expected = Plan(view, layout), answers(log.counted, traits, as_of)
-    for person, members in persons_of(log.counted).items():
+    plan, expected = Plan(view, layout), answers(log.counted, traits, as_of, PEOPLE)
+    for person, members in persons_of(log.counted, PEOPLE).items():
         for node in members:
             found = persons.find(node, base)
             assert found is not None and found.id == person and {member.node for member in found.members} == members

@@ -11,8 +11,10 @@ from millrace.identity import node_of as product_node_of
 from millrace.identity import person_id as product_person_id
 from tests.laws.histories import SECRET
 from tests.laws.law import histories, law
-from tests.laws.oracle import answers, node_of, person_id, persons_of, read_log
+from tests.laws.oracle import answers, node_of, person_id, persons_of, read_log, rules_of
 from tests.laws.product import Persons, comparable, events_table, python_rows, view_of
+
+PEOPLE = rules_of(SECRET)
 
 
 @law(share=0.2)
@@ -39,8 +41,8 @@ def test_joining_two_people_and_parting_them_again_changes_no_state(history, joi
     table, with_link = events_table(log.counted, view), events_table([*log.counted, link], view)
     apart = Persons().add(edges_of(table))
     together = Persons().add(edges_of(with_link))
-    assert together.members() == persons_of([*log.counted, link])
-    assert Persons().add(edges_of(table)).members() == apart.members() == persons_of(log.counted)
+    assert together.members() == persons_of([*log.counted, link], PEOPLE)
+    assert Persons().add(edges_of(table)).members() == apart.members() == persons_of(log.counted, PEOPLE)
     before, after = (comparable(python_rows(fold_events(one, view.states), view.states), view.states) for one in (table, with_link))
     assert {key: values for key, values in after.items() if key[0] != pair[0]} == {key: values for key, values in before.items() if key[0] != pair[0]}
 
@@ -50,7 +52,7 @@ def test_joining_two_people_and_parting_them_again_changes_no_state(history, joi
 def test_counts_of_all_persons_add_up_to_the_events_of_the_log(history, as_of):
     """A conservation law that holds at every read: whoever is joined with whom, no event is in two persons and none in no person."""
     log = read_log(history[0], SECRET)
-    found = answers(log.counted, {"all": {"op": "count"}}, as_of)
+    found = answers(log.counted, {"all": {"op": "count"}}, as_of, PEOPLE)
     assert sum(person["all"] for person in found.values()) == len(log.counted)
     members = [node for nodes in Persons().add(edges_of(events_table(log.counted, view_of({"all": {"op": "count"}})))).members().values() for node in nodes]
     assert len(members) == len(set(members)) == len({node for event in log.counted for node in event.nodes})

@@ -8,8 +8,10 @@ from millrace.edges import edges_of
 from millrace.fold import fold_events
 from tests.laws.histories import SECRET
 from tests.laws.law import histories, law
-from tests.laws.oracle import persons_of, read_log
+from tests.laws.oracle import persons_of, read_log, rules_of
 from tests.laws.product import Persons, comparable, events_table, fold_epochs, merge_rows, python_rows, view_of
+
+PEOPLE = rules_of(SECRET)
 
 
 def in_order(rows: pa.Table, *keys: str) -> pa.Table:
@@ -42,6 +44,6 @@ def test_person_ids_are_the_same_from_one_pass_from_epochs_and_in_any_order(hist
     live = Persons()
     for _, edges in parts:
         live.add(edges)
-    assert live.members() == Persons().add(edges_of(table)).members() == persons_of(log.counted)
+    assert live.members() == Persons().add(edges_of(table)).members() == persons_of(log.counted, PEOPLE)
     merged = merge_rows([rows for rows, _ in parts], view.states)
     assert comparable(merged, view.states) == comparable(python_rows(fold_events(table, view.states), view.states), view.states)

@@ -73,3 +73,53 @@ def test_all_problems_are_told_at_once_with_the_nearest_key(tmp_path):
 )
 def test_a_wrong_file_is_refused_with_a_sentence(tmp_path, text, sentence):
     assert re.search(sentence, problems(tmp_path, text))
+
+
+def with_rules(folder: Path, text: str) -> Definitions:
+    (folder / "identity.yml").write_text(text, encoding="utf-8")
+    return load(folder, SOUND)
+
+
+ALL = "namespaces:\n  user_id: {unique: true}\n  email: {}\n  phone: {}\n  anonymous_id: {}\n"
+
+
+def test_without_rules_of_identity_those_of_the_default_tenant_hold(tmp_path):
+    plain = load(tmp_path, SOUND)
+    assert plain.identity == load_definitions(DEFAULT_DIRECTORY).identity
+    assert plain.identity.namespaces["user_id"].unique
+
+
+def test_a_rule_of_identity_changes_the_hash_and_survives_json(tmp_path):
+    plain, ruled = load(tmp_path, SOUND), with_rules(tmp_path, ALL)
+    assert Definitions.from_json(ruled.to_json()) == ruled
+    assert len({plain.hash, ruled.hash, with_rules(tmp_path, ALL.replace("email: {}", "email: {limit: 3}")).hash}) == 3
+    blocked = [with_rules(tmp_path, ALL.replace("phone: {}", f"phone: {{blocked: {values}}}")).hash for values in ("['1', '2']", "['2', '1', '2']")]
+    assert blocked[0] == blocked[1]
+
+
+def test_all_problems_of_both_files_are_told_at_once(tmp_path):
+    (tmp_path / "identity.yml").write_text("namespaces:\n  user_id: {uniqe: true}\n  email: {limit: 0, blocked: [null]}\n", encoding="utf-8")
+    text = problems(tmp_path, SOUND + "    b: {op: cuont}\n")
+    for sentence in (
+        "namespaces.user_id.uniqe: unknown key (did you mean 'unique'?)", "namespaces.email.limit: found 0", "a word such as null needs quotes", "(did you mean 'count'?)",
+    ):  # fmt: skip
+        assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[]", "found list; a mapping is needed"),
+        (ALL.replace("email", "e_mail"), "unknown namespace 'e_mail' .did you mean 'email'.*rules for email are missing"),
+        ("namespaces: {user_id: {}}", "rules for email, phone, anonymous_id are missing"),
+        ("namespaces: {email: {}, user_id: {}, phone: {}, anonymous_id: {}}", "the order email, user_id, .* write user_id, email"),
+        (ALL.replace("phone: {}", "phone: {blocked: [none]}"), "blocked phone 'none' is absent after normalising"),
+        (ALL.replace("phone: {}", "phone: {blocked: ['']}"), "is empty; drop it"),
+        (ALL.replace("unique: true", "unique: true, limit: 2"), "unique means limit 1"),
+        (ALL.replace("email: {}", "email: {shared_from: 1}"), "namespaces.email.shared_from: found 1; .* greater than or equal to 2"),
+        ("namespace: {}", "namespace: unknown key .did you mean 'namespaces'"),
+    ],
+)
+def test_wrong_rules_of_identity_are_refused_with_a_sentence(tmp_path, text, sentence):
+    (tmp_path / "identity.yml").write_text(text, encoding="utf-8")
+    assert re.search(sentence, problems(tmp_path, SOUND))

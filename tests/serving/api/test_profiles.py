@@ -28,7 +28,7 @@ def test_an_answer_has_the_person_his_masked_identifiers_the_traits_and_a_receip
     assert answer["traits"]["spend"] == {"value": "2.5", "layer": "speed", "as_of": "2025-01-10T12:30:00Z"}
     assert answer["traits"]["spend_2d"]["as_of"] == "2025-01-11T00:00:00Z"
     assert {name: value for name, value in answer["receipt"].items() if name not in ("id", "definitions_hash")} == {
-        "manifest_id": None, "cut": 0, "head": 1, "as_of": "2025-01-11T00:00:00Z", "staleness_ms": 1_799_000, "complete": True,
+        "manifest_id": None, "cut": 0, "head": 1, "as_of": "2025-01-11T00:00:00Z", "staleness_ms": 1_799_000, "complete": True, "decisions": 0,
     }  # fmt: skip
 
 

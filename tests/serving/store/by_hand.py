@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, settings
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
-from millrace.identity import person_id
+from millrace.identity import NAMESPACES, person_id
 from millrace.manifest import Manifest, write_manifest
 from millrace.sketches import LG_K
-from millrace.tables import BATCH_NODES, LEDGER, SPEED_EDGES_TABLE, batch_view, speed_view
+from millrace.tables import BATCH_EDGES, BATCH_NODES, LEDGER, SPEED_EDGES_TABLE, batch_view, speed_view
 from millrace.traits import State
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,7 +39,9 @@ TRAITS = {
 
 
 def definitions_of(traits: dict[str, dict[str, Any]]) -> Definitions:
-    return Definitions.model_validate({"views": {"person": {"key": "node", "traits": traits}}})
+    """No rules of identity: whatever is seen together is one person."""
+    rules = {"namespaces": {name: {"shared_from": None} for name in NAMESPACES}}
+    return Definitions.model_validate({"views": {"person": {"key": "node", "traits": traits}}, "identity": rules})
 
 
 DEFINITIONS = definitions_of(TRAITS)
@@ -131,18 +133,22 @@ class HandMade:
         batch = batch_view("person", self.view)
         versions = {
             batch.name: self.tables.replace(batch, pa.Table.from_pylist(rows_of(placed, self.definitions), schema=batch.schema)),
-            BATCH_NODES.name: self.tables.replace(BATCH_NODES, pa.Table.from_pylist(nodes_of(placed), schema=BATCH_NODES.schema)),
+            BATCH_EDGES.name: self.tables.replace(BATCH_EDGES, pa.Table.from_pylist(merged_edges_of(placed), schema=BATCH_EDGES.schema)),
+            BATCH_NODES.name: self.tables.replace(BATCH_NODES, self.nodes(placed)),
         }
         return self.manifest(cut, versions)
+
+    def nodes(self, placed: list[Placed]) -> pa.Table:
+        return pa.Table.from_pylist(nodes_of(placed), schema=BATCH_NODES.schema)
 
     def rollback(self, manifest: Manifest) -> Manifest:
         return self.manifest(manifest.cut, manifest.tables, rolled_back_to=manifest.manifest_id)
 
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None) -> Manifest:
+    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None, decisions: int = 0) -> Manifest:
         written = Manifest(
             manifest_id=len(self.manifests) + 1, published_at=datetime(2025, 1, 10, 13, tzinfo=UTC), kind="rollback" if rolled_back_to else "full", cut=cut,
             offsets="{}", tables=versions, definitions_hash=self.definitions.hash, definitions_json=self.definitions.to_json(), proof={},
-            rolled_back_to=rolled_back_to,
+            rolled_back_to=rolled_back_to, decisions=decisions,
         )  # fmt: skip
         write_manifest(self.tables, written)
         self.manifests.append(written)
@@ -204,6 +210,12 @@ def edges_of(placed: Iterable[Placed]) -> list[dict[str, Any]]:
     return rows
 
 
+def merged_edges_of(placed: Iterable[Placed]) -> list[dict[str, Any]]:
+    """Each pair once, as it was first seen."""
+    rows = sorted(edges_of(placed), key=lambda row: tuple(row["first_seen"].values()), reverse=True)
+    return list({(row["a"], row["b"]): row for row in rows}.values())
+
+
 def hint(node: str) -> str:
     return f"{node[-1]}•••"
 
@@ -225,6 +237,7 @@ def nodes_of(placed: Iterable[Placed]) -> list[dict[str, Any]]:
             {
                 "node": node,
                 "person_id": person_id(anchor),
+                "component": person_id(anchor),
                 "hint": hint(node),
                 "first_seen": dict(zip(("epoch", "partition", "offset"), first[node], strict=True)),
             }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from serving.store.receipts import Claims, ForgedReceipt, Sealer
 from tests.serving.store.by_hand import PATIENT
 
-CLAIMS = Claims("user_id:0123", 7, 3, 9, 1_736_512_200_000_000, "abcd", 12, True)
+CLAIMS = Claims("user_id:0123", 7, 3, 9, 1_736_512_200_000_000, "abcd", 12, True, 0)
 
 
 @PATIENT

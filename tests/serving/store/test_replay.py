@@ -9,14 +9,14 @@ from millrace.tables import BATCH_NODES, SPEED_EDGES_TABLE, speed_view
 from serving.store.answers import Profile, encode_json
 from serving.store.replay import ReceiptExpired, replay
 from serving.store.store import Store
-from tests.serving.store.by_hand import DEFINITIONS, TRAITS, HandMade, Order, definitions_of
+from tests.serving.store.by_hand import DEFINITIONS, SECRET, TRAITS, HandMade, Order, definitions_of
 from tests.serving.store.stores import StartStore, wait_until
 
 ANN, BOB, DEVICE = "user_id:ann", "user_id:bob", "anonymous_id:d"
 
 
 def again(store: Store, profile: Profile) -> bytes:
-    return replay(store.tables, profile.receipt.id, definitions=DEFINITIONS, sealer=store.sealer)
+    return replay(store.tables, profile.receipt.id, definitions=DEFINITIONS, sealer=store.sealer, secret=SECRET)
 
 
 def ask(store: Store, node: str, as_of: str | None = None) -> Profile:
@@ -81,4 +81,4 @@ def test_a_receipt_from_before_the_first_publish_needs_the_definitions_of_then(t
     answer = ask(store, ANN)
     other = definitions_of({"spend": TRAITS["spend"]})
     with pytest.raises(ReceiptExpired, match="definitions"):
-        replay(store.tables, answer.receipt.id, definitions=other, sealer=store.sealer)
+        replay(store.tables, answer.receipt.id, definitions=other, sealer=store.sealer, secret=SECRET)

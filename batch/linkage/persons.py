@@ -1,0 +1,82 @@
+"""The persons of a batch version with what their identify calls say of them: what the linkage compares. The job's run calls it.
+
+Clear values are read from the log, live in memory while the run lasts and are written nowhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.linkage.attributes import ID
+from batch.linkage.clusters import Limits
+from batch.linkage.comparing import in_memory
+from millrace.delta import TenantTables
+from millrace.identity import namespace_of, person_id
+from millrace.identity_rules import IdentityRules
+from millrace.manifest import Manifest
+from millrace.tables import BATCH_NODES, EVENTS
+
+_COLUMNS = ["node", "event_time", "partition", "offset", "payload"]
+_NEWEST = """
+    SELECT person, place, arg_max(value, (event_time, partition, "offset")) AS value
+    FROM (
+        SELECT person, event_time, partition, "offset",
+               unnest(json_extract_string(payload, $paths)) AS value, unnest(range(len($paths))) AS place
+        FROM events JOIN nodes ON nodes.node = events.node
+    )
+    WHERE trim(value) <> ''
+    GROUP BY person, place
+"""
+
+
+@dataclass(frozen=True)
+class Persons:
+    """``records``: ``id`` and a column an attribute, one row a person of whom at least two attributes are known; ``id`` is the node he is named after.
+    ``limits``: what each of them holds of the namespaces that have a cap, named in ``namespaces``."""
+
+    records: pa.Table
+    limits: Limits
+    namespaces: tuple[str, ...]
+
+
+def read_persons(tables: TenantTables, manifest: Manifest, columns: Mapping[str, str]) -> Persons:
+    """Persons as of the manifest; of each attribute the newest value by event time. ``columns``: column by value path. A blocked or shared node is nobody."""
+    rows = tables.read(BATCH_NODES, columns=["node", "person_id", "isolated"], version=manifest.tables[BATCH_NODES.name])
+    rows = rows.filter(pc.is_null(rows["isolated"]))
+    named_after = {person: node for node, person in zip(*(rows[name].to_pylist() for name in ("node", "person_id")), strict=True) if person_id(node) == person}
+    nodes = pa.table({"node": rows["node"], "person": pa.array([named_after.get(person) for person in rows["person_id"].to_pylist()], pa.string())})
+    records = _records(_newest(tables, manifest, nodes, list(columns)), list(columns.values()))
+    return Persons(records, *_limits(nodes, records, manifest.definitions.identity))
+
+
+def _newest(tables: TenantTables, manifest: Manifest, nodes: pa.Table, paths: list[str]) -> pa.Table:
+    where = (pc.field("type") == "identify") & (pc.field("epoch") <= manifest.cut) & pc.field("node").is_valid()
+    schema = pa.schema([EVENTS.schema.field(name) for name in _COLUMNS])
+    events = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in tables.batches(EVENTS, columns=_COLUMNS, where=where)))
+    connection = in_memory()
+    connection.register("events", events)
+    connection.register("nodes", nodes.filter(pc.is_valid(nodes["person"])))
+    return connection.execute(_NEWEST, {"paths": [f"$.{path}" for path in paths]}).to_arrow_table()
+
+
+def _records(values: pa.Table, names: list[str]) -> pa.Table:
+    persons = pc.unique(values["person"]).sort()
+    columns = {}
+    for place, name in enumerate(names):
+        mine = values.filter(pc.equal(values["place"], place))
+        columns[name] = mine["value"].combine_chunks().take(pc.index_in(persons, value_set=mine["person"].combine_chunks()))
+    known = np.sum([column.is_valid().to_numpy(zero_copy_only=False) for column in columns.values()], axis=0)
+    return pa.table({ID: persons, **columns}).filter(pa.array(known >= 2))
+
+
+def _limits(nodes: pa.Table, records: pa.Table, identity: IdentityRules) -> tuple[Limits, tuple[str, ...]]:
+    capped = tuple(name for name, rules in identity.namespaces.items() if rules.cap is not None)
+    of = pc.index_in(nodes["person"], value_set=records[ID].combine_chunks()).to_pylist()
+    held = np.zeros((len(records), len(capped)), np.int64)
+    for node, row in zip(nodes["node"].to_pylist(), of, strict=True):
+        if row is not None and (namespace := namespace_of(node)) in capped:
+            held[row, capped.index(namespace)] += 1
+    return Limits(held, np.array([identity.namespaces[name].cap for name in capped], np.int64)), capped

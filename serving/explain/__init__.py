@@ -1,0 +1,1 @@
+"""Explain: why identifiers are or are not one person, from the tables alone. The API and two jobs ask."""

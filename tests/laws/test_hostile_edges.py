@@ -1,0 +1,151 @@
+"""Hostile sets of edges through both layers: the batch version at a cut with the epochs after it on top says what resolving all edges at once says."""
+
+import itertools
+import unicodedata
+
+import numpy as np
+import pytest
+
+from millrace.identity import NAMESPACES, node_of
+from millrace.identity_rules import IdentityRules, Rules
+from millrace.resolution import resolve
+from millrace.tables import SPEED_EDGES
+from serving.store.persons import Persons
+from tests.laws import oracle_persons as oracle
+from tests.laws.batch_nodes import BatchNodes
+from tests.laws.edge_sets import Sighting, edges_table, rules_of
+from tests.laws.histories import SECRET
+
+TODAY = rules_of(oracle.TODAY)[0]
+BLOCKING = IdentityRules().compiled(SECRET)
+EPOCHS = 4
+
+
+def seen(pairs: list[tuple[str, str]], seed: int = 2) -> list[Sighting]:
+    """In random order, spread over EPOCHS epochs."""
+    order = np.random.default_rng(seed).permutation(len(pairs)).tolist()
+    return [(*pairs[at], (1 + number * EPOCHS // len(pairs), 0, number)) for number, at in enumerate(order)]
+
+
+def in_batch(sightings: list[Sighting], rules: Rules) -> dict[str, frozenset[str]]:
+    nodes = resolve(edges_table(sightings), rules).nodes
+    found: dict[str, set[str]] = {}
+    for node, person in zip(nodes["node"].to_pylist(), nodes["person_id"].to_pylist(), strict=True):
+        found.setdefault(person, set()).add(node)
+    return {person: frozenset(members) for person, members in found.items()}
+
+
+def check_store(sightings: list[Sighting], rules: Rules, cut: int, looked_up: int = 5) -> dict[str, frozenset[str]]:
+    """Persons of all edges at once; those of the batch version at the cut and of one epoch after the other are the same (of large ones some nodes are asked for)."""
+    expected = in_batch(sightings, rules)
+    base, persons = BatchNodes(edges_table([one for one in sightings if one[2][0] <= cut]), rules), Persons(rules)
+    for epoch in range(cut + 1, EPOCHS + 1):
+        persons.apply(persons.prepare(edges_table([one for one in sightings if one[2][0] == epoch], SPEED_EDGES), base))
+    for person, members in expected.items():
+        for node in sorted(members)[:: max(1, len(members) // looked_up)]:
+            found = persons.find(node, base)
+            assert found is not None and (found.id, frozenset(member.node for member in found.members)) == (person, members)
+    return expected
+
+
+def sizes(people: dict[str, frozenset[str]]) -> list[int]:
+    return sorted(map(len, people.values()))
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_chain_in_random_order_is_one_person_in_the_store_too(cut):
+    names = [f"anonymous_id:{n:05d}" for n in range(5_000)]
+    assert sizes(check_store(seen(list(itertools.pairwise(names))), TODAY, cut)) == [5_000]
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_chain_with_a_user_at_each_end_is_parted_at_the_same_edge_in_the_store(cut):
+    names = ["user_id:a", *(f"anonymous_id:{n:04d}" for n in range(2_000)), "user_id:b"]
+    found = check_store(seen(list(itertools.pairwise(names))), TODAY, cut)
+    assert len(found) == 2 and sum(sizes(found)) == 2_002
+
+
+@pytest.mark.parametrize("cut", range(EPOCHS + 1))
+def test_a_cycle_and_two_chains_that_the_last_event_joins(cut):
+    names = [f"anonymous_id:{n:03d}" for n in range(300)]
+    assert sizes(check_store(seen(list(zip(names, [*names[1:], names[0]], strict=True))), TODAY, cut)) == [300]
+    chains = seen([pair for half in (names[:150], names[150:]) for pair in itertools.pairwise(half)])
+    assert sizes(check_store(chains, TODAY, cut)) == [150, 150]
+    last = (names[149], names[150], (EPOCHS, 1, 0))
+    assert sizes(check_store([*chains, last], TODAY, cut)) == [300]
+    logins = [("user_id:a", names[0], (1, 1, 0)), ("user_id:b", names[299], (1, 1, 1))]
+    assert sizes(check_store([*chains, *logins, last], TODAY, cut)) == [151, 151]
+
+
+@pytest.mark.parametrize("cut", range(EPOCHS + 1))
+def test_edges_of_equal_positions_are_taken_in_the_order_of_their_nodes_in_both_layers(cut):
+    """One event shows them all: an owner with three others, and what conflicts with it at the same place of another partition."""
+    pairs = [("phone:p", f"anonymous_id:{n}") for n in range(4)]
+    together = [(*pair, (3, 0, 7)) for pair in pairs]
+    logins = [(f"user_id:{n}", f"anonymous_id:{n}", (3, 0, 7)) for n in range(4)]
+    found = check_store([*together, *logins], TODAY, cut)
+    assert next(members for members in found.values() if "phone:p" in members) == {"phone:p", "anonymous_id:0", "user_id:0"}
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+@pytest.mark.parametrize("value", ["José@exämple.com", "STRASSE@x.de", "ﬁn@x.de", "１２３＠x.de", "İ@x.de"])
+def test_letters_beyond_ascii_are_taken_as_they_were_sent(namespace, value):
+    """NFC and NFD, full width and ASCII, ß and SS are different values: nobody is joined by a likeness, and a person who writes both is two until an id joins them."""
+    spellings = {value, unicodedata.normalize("NFD", value), unicodedata.normalize("NFKC", value), value.casefold()}
+    nodes = {node for one in spellings if (node := node_of(namespace, one, SECRET))}
+    ascii_folded = {one.translate({code: code + 32 for code in range(65, 91)}) if namespace == "email" else one for one in spellings}
+    digits = {"".join(letter for letter in one if letter in "0123456789") for one in spellings} - {""}
+    assert len(nodes) == (len(digits) if namespace == "phone" else len(ascii_folded))
+
+
+def test_the_case_of_an_email_is_no_difference_and_that_of_an_id_is_one():
+    spelt = ["Ann@Example.com", "ANN@EXAMPLE.COM", "ann@example.com", "  ann@example.com\n"]
+    assert len({node_of("email", value, SECRET) for value in spelt}) == 1
+    assert len({node_of("user_id", value, SECRET) for value in spelt}) == 3
+    assert len({node_of("anonymous_id", value, SECRET) for value in spelt}) == 3
+
+
+@pytest.mark.parametrize("cut", [0, 2, 4])
+def test_one_value_in_every_namespace_is_four_identifiers_of_nobody_in_common(cut):
+    nodes = [node_of(namespace, "4711", SECRET) for namespace in NAMESPACES]
+    assert len(set(nodes)) == len({node.partition(":")[2] for node in nodes}) == 4, "not even the tokens are alike"
+    assert sizes(check_store(seen([(node, f"anonymous_id:{n}") for n, node in enumerate(nodes)]), TODAY, cut)) == [2] * 4
+
+
+@pytest.mark.parametrize("cut", range(EPOCHS + 1))
+def test_a_rule_that_is_tightened_afterwards_is_as_if_it_had_always_been(cut):
+    """Whatever was one person under the rules of before: the same edges under the new rules, built anew, are those the oracle finds."""
+    pairs = [(f"email:{n % 3}", f"user_id:{n % 5}") for n in range(15)] + [(f"anonymous_id:{n}", f"email:{n % 3}") for n in range(6)]
+    history = seen(pairs)
+    loose, tight = oracle.Rules(frozenset(), {}, dict.fromkeys(NAMESPACES)), oracle.Rules(frozenset({"user_id"}), {"anonymous_id": 1}, {"email": 6})
+    assert check_store(history, rules_of(loose)[0], cut) == oracle.judge(history, loose).members
+    assert check_store(history, rules_of(tight)[0], cut) == oracle.judge(history, tight).members
+    assert sizes(oracle.judge(history, loose).members) == [14] != sizes(oracle.judge(history, tight).members)
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_hub_of_devices_is_one_person_and_one_second_user_on_a_device_does_not_part_it(cut):
+    pairs = [("user_id:u", f"anonymous_id:{n:05d}") for n in range(20_000)]
+    assert sizes(check_store(seen(pairs), TODAY, cut)) == [20_001]
+    assert sizes(check_store([*seen(pairs), ("user_id:v", "anonymous_id:00007", (4, 1, 0))], TODAY, cut)) == [1, 1, 20_000]
+
+
+@pytest.mark.parametrize("cut", [0, 2, 4])
+def test_a_kiosk_with_10000_users_is_nobody_in_the_store_too(cut):
+    pairs = [("anonymous_id:kiosk", f"user_id:{n:05d}") for n in range(10_000 if cut == 0 else 1_000)]
+    mails = [(user, user.replace("user_id", "email")) for _, user in pairs]
+    assert sizes(check_store(seen([*pairs, *mails]), TODAY, cut, looked_up=1)) == [1] + [2] * len(pairs)
+
+
+NOBODY = [
+    ("user_id", "null"), ("user_id", "NULL"), ("user_id", "Null "), ("user_id", "00000000-0000-0000-0000-000000000000"), ("anonymous_id", "undefined"),
+    ("email", "test@test.com"), ("email", " Test@TEST.com\t"), ("phone", "000-000 0000"), ("phone", "(000) 000-0000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("namespace", "value"), NOBODY)
+def test_nobodys_value_joins_none_of_100_people_in_both_layers(namespace, value):
+    nobody = node_of(namespace, value, SECRET)
+    pairs = [(nobody, node_of("phone" if namespace != "phone" else "email", f"{n}5551234", SECRET)) for n in range(100)]
+    for cut in (0, 2):
+        assert sizes(check_store(seen(pairs), BLOCKING, cut, looked_up=1)) == [1] * 101
