@@ -46,7 +46,7 @@ class EpochWriter:
     seen: SeenIndex
     ledger: Ledger
     overlap: bool = False
-    """Whether an epoch is written while Spark works on the next one; otherwise ``process`` returns when the ledger has it."""
+    """Whether an epoch is standardised and written while Spark reads the next one; otherwise ``process`` returns when the ledger has it."""
     after_epoch: Callable[[int], None] = lambda epoch: None
     head: int = field(init=False)
     ends: dict[tuple[str, int], int] = field(init=False)
@@ -56,7 +56,7 @@ class EpochWriter:
         self.head = self.ledger.head
         self.ends = {(topic, partition): end for topic, ends in self.ledger.offsets().items() for partition, end in ends.items()}
         self._standardizer = Standardizer((state for view in self.definitions.states.values() for state in view), self.secret)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="epoch")
+        self._reader, self._writer = (ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("standard", "epoch"))
 
     def process(self, records: DataFrame, batch_id: int) -> None:
         """Writes the epoch of a micro-batch of records (columns/events.py); does nothing when the ledger has it.
@@ -68,13 +68,15 @@ class EpochWriter:
             return
         crash_point("speed.epoch_started")
         started = time.monotonic()
-        rows = self._standardizer.standardize(_in_log_order(records.toArrow()))
-        parsed = time.monotonic()
-        self.finish()
+        received = _in_log_order(records.toArrow())
+        read_s = time.monotonic() - started
         self.ends.update({key: end for key, (_, end) in ranges.items()})
-        self._writing = self._writer.submit(self._write, epoch, rows, ranges, timing=(started, parsed))
+        standard, before = self._reader.submit(self._standardizer.standardize, received), self._writing
+        self._writing = self._writer.submit(self._write_after, before, epoch, standard, ranges, read_s=read_s)
         if not self.overlap:
             self.finish()
+        elif before is not None:  # no more epochs in memory than are read, standardised and written
+            before.result()
 
     def finish(self) -> None:
         """Waits until the epoch that is being written is in the ledger; raises what went wrong with it."""
@@ -85,8 +87,21 @@ class EpochWriter:
         """What went wrong with the last epoch's writing; None while it runs or when it is in the ledger."""
         return self._writing.exception() if self._writing is not None and self._writing.done() else None
 
-    def _write(self, epoch: int, rows: pa.Table, ranges: dict[tuple[str, int], tuple[int, int]], *, timing: tuple[float, float]) -> None:
+    def _write_after(
+        self, before: "Future[None] | None", epoch: int, standard: "Future[pa.Table]", ranges: dict[tuple[str, int], tuple[int, int]], *, read_s: float
+    ) -> None:
+        """Writes an epoch once it is standardised; not after one that could not be written."""
+        if before is not None:
+            before.result()
+        waiting = time.monotonic()
+        rows = standard.result()
         writing = time.monotonic()
+        self._write(epoch, rows, ranges)
+        done = time.monotonic()
+        log.info("epoch written epoch=%d rows=%d read_s=%.3f standard_s=%.3f write_s=%.3f", epoch, len(rows), read_s, writing - waiting, done - writing)
+        self.after_epoch(epoch)
+
+    def _write(self, epoch: int, rows: pa.Table, ranges: dict[tuple[str, int], tuple[int, int]]) -> None:
         place = {"shard": (DEFAULT_SHARD, pa.string()), "epoch": (epoch, pa.int64()), "topic": (events_topic(self.tables.tenant), pa.string())}
         for name, (value, kind) in place.items():
             rows = rows.append_column(name, _constant(value, len(rows), kind))
@@ -101,16 +116,6 @@ class EpochWriter:
         crash_point("speed.ledger_written")
         if len(rows):
             self.seen.rotate(pc.max(rows["received_at"]).as_py())
-        started, parsed = timing
-        log.info(
-            "epoch written epoch=%d rows=%d parse_s=%.3f write_s=%.3f total_s=%.3f",
-            epoch,
-            len(rows),
-            parsed - started,
-            time.monotonic() - writing,
-            time.monotonic() - started,
-        )
-        self.after_epoch(epoch)
 
     def _write_tables(self, epoch: int, *, accepted: pa.Table, counted: pa.Table, rejected: pa.Table) -> None:
         """Log rows, increments of every view and edges, side by side; returns when all are committed."""

@@ -8,12 +8,13 @@ import pytest
 from bench.clusterings import Agreement, agreement
 from bench.identity_histories import History, Troubles, json_messages, make_history, random_nodes, standard_events, value_of
 from millrace.edges import edges_of
-from millrace.identifiers import gather_identifiers
 from millrace.identity import NAMESPACES, node_of
 from millrace.identity_rules import IdentityRules, Rules
 from millrace.resolution import resolve
+from millrace.standard import Standardizer
 from tests.laws.histories import SECRET, START, arrow_events
 from tests.laws.oracle import Record, read_log
+from tests.millrace.records import as_table
 from tests.tiers import SEED
 
 RULES = IdentityRules().compiled(SECRET)
@@ -80,13 +81,9 @@ def test_the_log_of_the_messages_shows_every_identifier():
     assert len(set(nodes.to_pylist())) == len(nodes)
 
 
-@pytest.mark.spark
-def test_the_columns_of_the_speed_layer_find_the_same_people(spark):
-    from millrace.columns.events import standardize_records
-    from tests.columns.records import as_frame
-
+def test_the_speed_layer_finds_the_same_people_in_the_messages():
     history, nodes, records = some_messages(EVERYTHING)
-    found = gather_identifiers(standardize_records(as_frame(spark, records), paths=[], secret=SECRET).toArrow())
+    found = Standardizer([], SECRET).standardize(as_table(records))
     assert found["reason"].null_count == len(records)
     edges = edges_of(found.append_column("epoch", pa.array([1] * len(found), pa.int64())))
     expected = from_messages(EVERYTHING)
