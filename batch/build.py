@@ -103,8 +103,7 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
             f"the stream writes under definitions {', '.join(sorted(written_under))} but this build has {definitions.hash}; give both the same definitions directory "
             "and restart the stream first, it announces new definitions by an epoch of its own"
         )
-    is_new = serving is None or (serving.cut, serving.definitions_hash, serving.decisions) != (ledger.head, definitions.hash, decisions.number)
-    if serving and not is_new and not full:
+    if serving and not full and (serving.cut, serving.definitions_hash, serving.decisions) == (ledger.head, definitions.hash, decisions.number):
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")
 
 

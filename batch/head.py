@@ -6,17 +6,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.delta import TenantTables
+from millrace.edges import ends, touches
 from millrace.errors import NothingToDo
-from millrace.identity_decisions import UNDECIDED, Decisions, read_decisions
+from millrace.identity_decisions import UNDECIDED, Decisions, decided_since, read_decisions
 from millrace.identity_rules import Rules
 from millrace.keys import read_keys
 from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, latest_manifest
-from millrace.resolution import resolve
+from millrace.resolution import EVIDENCE, resolve
 from millrace.tables import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE
-
-_ENDS = ["a", "b", "hint_a", "hint_b", "first_seen"]
-
 
 _NOBODY = pa.array([], pa.string())
 
@@ -40,8 +38,7 @@ def newest_head(tables: TenantTables) -> Head:
     if manifest is None:
         raise NothingToDo("no batch version is published yet; run `python -m jobs.build_batch` first")
     ledger = read_ledger(tables)
-    other = ledger.rows.filter((pc.field("epoch") > manifest.cut) & (pc.field("definitions_hash") != manifest.definitions_hash))
-    return Head(manifest, pc.min(other["epoch"]).as_py() - 1 if len(other) else ledger.head, read_decisions(tables))
+    return Head(manifest, ledger.last_under(manifest.definitions_hash, after=manifest.cut), read_decisions(tables))
 
 
 def after_cut(head: Head) -> pc.Expression:
@@ -57,20 +54,20 @@ def published_nodes(tables: TenantTables, head: Head) -> pa.Table:
 def touched_nodes(tables: TenantTables, head: Head, published: pa.Table, *, after: int) -> pa.Table:
     """Rows of tables.NODES as of the head: all nodes of each component of which an epoch after ``after`` (not before the cut) tells something, and of those
     that were one with it before."""
-    newer = tables.read(SPEED_EDGES_TABLE, columns=["epoch", *_ENDS], where=after_cut(head))
+    newer = tables.read(SPEED_EDGES_TABLE, columns=["epoch", *EVIDENCE], where=after_cut(head))
     decided = _decided_since(tables, head)
     if not len(newer) and not len(decided):
         return NODES.empty_table()
     rules = head.manifest.definitions.identity.compiled(read_keys(tables.root, tables.tenant).token_secret)
-    edges = tables.read(BATCH_EDGES, columns=_ENDS, version=head.manifest.tables[BATCH_EDGES.name])
-    nodes = nodes_around(published, edges, newer.select(_ENDS), rules, decided=decided, decisions=head.decisions)
-    told = pc.unique(pa.concat_arrays([_ends(newer.filter(pc.field("epoch") > after)), _beside(edges, decided)]))
+    edges = tables.read(BATCH_EDGES, columns=EVIDENCE, version=head.manifest.tables[BATCH_EDGES.name])
+    nodes = nodes_around(published, edges, newer.select(list(EVIDENCE)), rules, decided=decided, decisions=head.decisions)
+    told = pc.unique(pa.concat_arrays([ends(newer.filter(pc.field("epoch") > after)), _beside(edges, decided)]))
     before = published.filter(pc.is_in(published["component"], value_set=_components(published, told)))
     left_alone = nodes.filter(pc.and_(pc.is_valid(nodes["isolated"]), pc.is_in(nodes["node"], value_set=told)))
     left_alone = left_alone.filter(
         pc.invert(pc.is_in(left_alone["node"], value_set=published.filter(pc.is_valid(published["isolated"]))["node"].combine_chunks()))
     )
-    beside = _ends(newer.filter(_touches(newer, left_alone["node"].combine_chunks())))
+    beside = ends(newer.filter(touches(newer, left_alone["node"].combine_chunks())))
     now = pc.is_in(nodes["component"], value_set=_components(nodes, pa.concat_arrays([told, beside])))
     return nodes.filter(pc.or_(now, pc.is_in(nodes["node"], value_set=before["node"].combine_chunks())))
 
@@ -81,13 +78,13 @@ def nodes_around(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: R
 
     Other components are looked at when an edge that used to be refused leads there now.
     """
-    first = pc.unique(pa.concat_arrays([_ends(newer), _beside(edges, decided)]))
+    first = pc.unique(pa.concat_arrays([ends(newer), _beside(edges, decided)]))
     among = _components(published, first)
     while True:
         inside = pc.unique(pa.chunked_array([*published.filter(pc.is_in(published["component"], value_set=among))["node"].chunks, first]))
-        near = pa.concat_tables([edges.filter(_touches(edges, inside)), newer])
+        near = pa.concat_tables([edges.filter(touches(edges, inside)), newer])
         found = resolve(near, rules, decisions)
-        reached = pa.concat_arrays([_ends(near.filter(found.refused.is_null())), _partners(inside, decisions)])
+        reached = pa.concat_arrays([ends(near.filter(found.refused.is_null())), _partners(inside, decisions)])
         more = pc.unique(pa.concat_arrays([among, _components(published, reached.filter(pc.invert(pc.is_in(reached, value_set=inside))))]))
         if len(more) == len(among):
             return found.nodes.filter(pc.is_in(found.nodes["node"], value_set=inside))
@@ -114,19 +111,9 @@ def _partners(nodes: pa.Array, decisions: Decisions) -> pa.Array:
 
 def _beside(edges: pa.Table, nodes: pa.Array) -> pa.Array:
     """The nodes and what edges show with them."""
-    return pc.unique(pa.concat_arrays([nodes, _ends(edges.filter(_touches(edges, nodes)))]))
+    return pc.unique(pa.concat_arrays([nodes, ends(edges.filter(touches(edges, nodes)))]))
 
 
 def _decided_since(tables: TenantTables, head: Head) -> pa.Array:
     """Nodes that decisions after those of the manifest are about."""
-    if head.decisions.number == head.manifest.decisions:
-        return _NOBODY
-    return pa.array(sorted(head.decisions.nodes | read_decisions(tables, upto=head.manifest.decisions).nodes), pa.string())
-
-
-def _ends(edges: pa.Table) -> pa.Array:
-    return pc.unique(pa.chunked_array([*edges["a"].chunks, *edges["b"].chunks], pa.string()))
-
-
-def _touches(edges: pa.Table, nodes: pa.Array) -> pa.ChunkedArray:
-    return pc.or_(pc.is_in(edges["a"], value_set=nodes), pc.is_in(edges["b"], value_set=nodes))
+    return pa.array(sorted(decided_since(tables, head.manifest.decisions, head.decisions)), pa.string())

@@ -15,11 +15,10 @@ from millrace.delta import TenantTables
 from millrace.identity import namespace_of
 from millrace.identity_rules import IdentityRules
 from millrace.keys import read_keys
-from millrace.resolution import resolve
+from millrace.resolution import EVIDENCE, resolve
 from millrace.tables import BATCH_EDGES, SPEED_EDGES_TABLE
 
 KINDS = ("merged", "split", "moved", "isolated", "freed")
-_EDGE = ["a", "b", "hint_a", "hint_b", "first_seen"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ def plan_identity(tables: TenantTables, rules: IdentityRules, *, samples: int = 
     head = newest_head(tables)
     published = published_nodes(tables, head)
     before = nodes_at(published, touched_nodes(tables, head, published, after=head.cut))
-    edges = tables.read(BATCH_EDGES, columns=_EDGE, version=head.manifest.tables[BATCH_EDGES.name])
-    edges = pa.concat_tables([edges, tables.read(SPEED_EDGES_TABLE, columns=_EDGE, where=after_cut(head))])
+    edges = tables.read(BATCH_EDGES, columns=EVIDENCE, version=head.manifest.tables[BATCH_EDGES.name])
+    edges = pa.concat_tables([edges, tables.read(SPEED_EDGES_TABLE, columns=EVIDENCE, where=after_cut(head))])
     found = resolve(edges, rules.compiled(read_keys(tables.root, tables.tenant).token_secret), head.decisions)
     changes, counts = compared(before, found.nodes)
     pairs = pa.table([edges["a"], edges["b"], found.refused], names=["a", "b", "reason"]).filter(found.refused.is_valid())

@@ -12,7 +12,7 @@ from millrace.delta import TenantTables
 from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
 from millrace.manifest import Manifest
-from millrace.resolution import resolve
+from millrace.resolution import EVIDENCE, resolve
 from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, REFUSED, Table
 
 Versions = dict[Table, int]
@@ -45,7 +45,7 @@ def _with_persons(tables: TenantTables, rules: Rules, decisions: Decisions, writ
 
 def write_persons(tables: TenantTables, rules: Rules, decisions: Decisions, *, edges: int) -> Versions:
     """Persons and refused edges of batch/edges at a version. They are found in the driver whatever the engine: edges are few beside events."""
-    rows = tables.read(BATCH_EDGES, columns=["a", "b", "hint_a", "hint_b", "first_seen"], version=edges)
+    rows = tables.read(BATCH_EDGES, columns=EVIDENCE, version=edges)
     found = resolve(rows, rules, decisions)
     refused = pa.table([rows["a"], rows["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
     del rows

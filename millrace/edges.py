@@ -1,4 +1,4 @@
-"""Edges of counted events, Arrow in, Arrow out: which identifiers were seen together. Shared by both layers like the fold."""
+"""Edges of counted events, Arrow in, Arrow out: which identifiers were seen together. Shared by both layers like the fold, with what is asked of edges everywhere."""
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,7 @@ def edges_of(events: pa.Table) -> pa.Table:
     pair = ranks[left] * len(rank) + ranks[right]
     order = np.argsort(pair, kind="stable")
     starts = np.flatnonzero(np.r_[True, pair[order][1:] != pair[order][:-1]])
-    ends = np.r_[starts[1:], len(order)]
+    stops = np.r_[starts[1:], len(order)]
     times = ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy()[event][order]
     first = pa.array(event[order][starts])
     at = pa.StructArray.from_arrays(
@@ -46,6 +46,16 @@ def edges_of(events: pa.Table) -> pa.Table:
             "a": nodes.take(low), "b": nodes.take(high), "hint_a": hints.take(low), "hint_b": hints.take(high),
             "first_at": pa.array(np.minimum.reduceat(times, starts)).cast(EDGES.field("first_at").type),
             "last_at": pa.array(np.maximum.reduceat(times, starts)).cast(EDGES.field("last_at").type),
-            "seen_count": pa.array(ends - starts, pa.int64()), "first_seen": at,
+            "seen_count": pa.array(stops - starts, pa.int64()), "first_seen": at,
         }
     )  # fmt: skip
+
+
+def ends(*edges: pa.Table) -> pa.Array:
+    """The nodes of edges, each once."""
+    return pc.unique(pa.chunked_array([chunk for rows in edges for name in ("a", "b") for chunk in rows[name].chunks], pa.string()))
+
+
+def touches(edges: pa.Table, nodes: pa.Array) -> pa.ChunkedArray:
+    """Which edges have one of the nodes."""
+    return pc.or_(pc.is_in(edges["a"], value_set=nodes), pc.is_in(edges["b"], value_set=nodes))

@@ -33,7 +33,6 @@ class Decisions:
 
 
 UNDECIDED = Decisions()
-KINDS = ("join", "part", "remove", "withdraw")
 
 
 def read_decisions(tables: TenantTables, *, upto: int | None = None) -> Decisions:
@@ -41,21 +40,31 @@ def read_decisions(tables: TenantTables, *, upto: int | None = None) -> Decision
     return standing(tables.read(DECISIONS, where=None if upto is None else pc.field("decision_id") <= upto).to_pylist())
 
 
+def decided_since(tables: TenantTables, number: int, now: Decisions) -> frozenset[str]:
+    """Nodes that decisions were about after decision ``number``, or are now; nobody when none has been made since."""
+    return now.nodes | read_decisions(tables, upto=number).nodes if now.number != number else frozenset()
+
+
 def standing(rows: Iterable[Mapping[str, Any]]) -> Decisions:
-    """What rows of the table, in any order, leave standing: all but the withdrawn ones, and of those about one pair the newest."""
+    """What rows of the table, in any order, leave standing."""
+    found = list(rows)
+    stand = standing_rows(found)
+    joined, parted = (frozenset(pair_of(row["a"], row["b"]) for row in stand if row["kind"] == kind) for kind in ("join", "part"))
+    number = max((row["decision_id"] for row in found), default=0)
+    return Decisions(number, joined, parted, frozenset(row["a"] for row in stand if row["kind"] == "remove"))
+
+
+def standing_rows(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The joins, parts and removals that count: all but the withdrawn ones, and of those about one pair the newest."""
     ordered = sorted(rows, key=lambda row: row["decision_id"])
     withdrawn = {row["withdraws"] for row in ordered if row["kind"] == "withdraw"}
-    pairs = {pair: row["kind"] for pair, row in about_pairs(ordered).items()}
-    removed = frozenset(row["a"] for row in ordered if row["kind"] == "remove" and row["decision_id"] not in withdrawn)
-    joined, parted = (frozenset(pair for pair, last in pairs.items() if last == kind) for kind in ("join", "part"))
-    return Decisions(ordered[-1]["decision_id"] if ordered else 0, joined, parted, removed)
+    counted = [row for row in ordered if row["kind"] != "withdraw" and row["decision_id"] not in withdrawn]
+    return [*about_pairs(counted).values(), *(row for row in counted if row["kind"] == "remove")]
 
 
 def about_pairs(rows: Iterable[Mapping[str, Any]]) -> dict[Pair, Mapping[str, Any]]:
-    """For each pair the join or part about it that stands."""
-    ordered = sorted(rows, key=lambda row: row["decision_id"])
-    withdrawn = {row["withdraws"] for row in ordered if row["kind"] == "withdraw"}
-    return {pair_of(row["a"], row["b"]): row for row in ordered if row["kind"] in ("join", "part") and row["decision_id"] not in withdrawn}
+    """The joins and parts by pair; of several about one pair the last."""
+    return {pair_of(row["a"], row["b"]): row for row in rows if row["kind"] in ("join", "part")}
 
 
 def contradiction(decisions: Decisions) -> Pair | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any
 
 from millrace.errors import LeaseHeld, SetupError
 
@@ -19,17 +19,13 @@ def writer_lease(root: str | Path, tenant: str, writer: str, *, wait_s: float = 
     make_folder(path.parent)
     with open(path, "a+", encoding="utf-8") as file:
         until = time.monotonic() + wait_s
-        while not (is_ours := _taken(file)) and time.monotonic() < until:
+        while not (is_ours := lock(file)) and time.monotonic() < until:
             time.sleep(0.1)
         if not is_ours:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
             raise LeaseHeld(
-                f"process {holder} already writes the {writer} tables of {tenant} under {root}; stop it first, two writers would lose commits"
+                f"process {holder_of(file) or 'unknown'} already writes the {writer} tables of {tenant} under {root}; stop it first, two writers would lose commits"
             )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        sign(file)
         yield
 
 
@@ -41,9 +37,23 @@ def make_folder(folder: Path) -> None:
         raise SetupError(f"the folder {folder} cannot be made ({os.strerror(error.errno or 0)}); name one this user may write with --root") from None
 
 
-def _taken(file: TextIO) -> bool:
+def lock(file: IO[Any]) -> bool:
+    """Locks an open file until it is closed by whoever has it open; False when another process holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def sign(file: IO[str]) -> None:
+    """Writes this process into a lock file it holds (open to append and read)."""
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+
+
+def holder_of(file: IO[str]) -> str:
+    """The process that signed a lock file; empty when none has."""
+    file.seek(0)
+    return file.read().strip()

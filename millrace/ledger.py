@@ -46,6 +46,11 @@ class Ledger:
         counts = {name: pc.sum(rows[name]).as_py() or 0 for name in ("accepted", "rejected", "duplicate")}
         return counts | {"received": sum(counts.values())}
 
+    def last_under(self, definitions_hash: str, *, after: int) -> int:
+        """The head, or the last epoch before one that was written under other definitions, of those after ``after``."""
+        other = self.rows.filter((pc.field("epoch") > after) & (pc.field("definitions_hash") != definitions_hash))
+        return pc.min(other["epoch"]).as_py() - 1 if len(other) else max(self.head, after)
+
     def until(self, epoch: int | None) -> pa.Table:
         return self.rows if epoch is None else self.rows.filter(pc.field("epoch") <= epoch)
 

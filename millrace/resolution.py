@@ -1,8 +1,7 @@
-"""Who is one person: merged edges and the tenant's rules in, a person for each node and a verdict on each edge out. Batch and the store call it.
+"""Who is one person: merged edges, the tenant's rules and decisions in, a person for each node and a verdict on each edge out. Batch and explain call it.
 
-A pure function of the set of edges: neither their order nor how often a row comes matters. Blocked nodes join nobody; a value that is linked to
-several values of a unique namespace is shared and joins nobody; connected components of what is left are persons. Only components that break
-``unique`` or ``limit`` are put together again edge by edge, in the one order of ``_replay``, and an edge that would break a rule is refused (ADR 0010).
+A pure function of the set of edges: neither their order nor how often a row comes matters. The verdicts are those of verdicts.py, on nodes as numbers; ids,
+hints and first sights come on top.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,9 @@ from millrace.positions import ages_of
 from millrace.tables import NODES
 from millrace.verdicts import REASONS, judge
 
+EVIDENCE = ("a", "b", "hint_a", "hint_b", "first_seen")
+"""The columns of tables.EDGES that a resolution needs."""
+
 
 class Resolution(NamedTuple):
     """Rows of tables.NODES, sorted by node, and for each row of the edges the reason why it is refused; null for one that joins."""
@@ -29,7 +31,7 @@ class Resolution(NamedTuple):
 
 
 def resolve(edges: pa.Table, rules: Rules, decisions: Decisions = UNDECIDED) -> Resolution:
-    """Persons and verdicts. In: a, b, hint_a, hint_b, first_seen of tables.EDGES. The anchor of a person is the member with the smallest
+    """Persons and verdicts. In: the columns ``EVIDENCE``. The anchor of a person is the member with the smallest
     (first_seen, node), refused edges included: a person's id does not depend on what he was joined with later, unless it was older."""
     if not len(edges):
         return Resolution(NODES.empty_table(), pa.array([], pa.string()))

@@ -111,8 +111,9 @@ def _values(graph: _Graph, refused: np.ndarray, space: np.ndarray, rules: Rules)
     _, group = _components(len(space), graph.left[taken], graph.right[taken])
     if len(graph.parted) and (group[graph.parted[:, 0]] == group[graph.parted[:, 1]]).any():
         order = taken[np.lexsort((*_by_trust(graph.left[taken], graph.right[taken], graph.age[taken], space), ~graph.is_decided[taken]))]
-        group, kept = _union(len(space), graph.left[order], graph.right[order], graph.parted)
-        refused[order[~kept]] = _PARTED
+        groups = _Groups(len(space), graph.parted)
+        refused[order] = [groups.join(one, other, is_decided=True) for one, other in zip(graph.left[order].tolist(), graph.right[order].tolist(), strict=True)]
+        group = groups.roots()
     is_unique = np.flatnonzero(unique[space])
     first = np.full((int(group.max()) + 1) * len(unique), len(space))
     place = group[is_unique] * len(unique) + space[is_unique]
@@ -121,20 +122,46 @@ def _values(graph: _Graph, refused: np.ndarray, space: np.ndarray, rules: Rules)
     return value
 
 
-def _union(count: int, left: np.ndarray, right: np.ndarray, parted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Groups by edges in this order that never join a parted pair; which of the edges were kept."""
-    parent, sides, kept = list(range(count)), _sides(parted), np.ones(len(left), dtype=bool)
-    for at, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
-        one, other = _root(parent, one), _root(parent, other)
+class _Groups:
+    """Nodes that are joined pair by pair, never both of a parted pair, nor more values of a namespace than ``caps`` allows (by number of the namespace in
+    ``space``, with the ``reasons`` an edge is refused for)."""
+
+    def __init__(self, count: int, parted: np.ndarray, *, space: np.ndarray | None = None, caps: np.ndarray | None = None, reasons: np.ndarray | None = None) -> None:
+        self._parent, self._sides = list(range(count)), _sides(parted)
+        self._counted: list[tuple[int, int, dict[int, int]]] = []
+        if space is not None and caps is not None and reasons is not None:
+            numbered = enumerate(zip(caps.tolist(), reasons.tolist(), strict=True))
+            self._counted = [(cap, reason, dict.fromkeys(np.flatnonzero(space == number).tolist(), 1)) for number, (cap, reason) in numbered if cap < count]
+
+    def join(self, one: int, other: int, *, is_decided: bool) -> int:
+        """Joins the groups of two nodes, a decided join against any cap; the number of the reason when that is refused."""
+        one, other = self._root(one), self._root(other)
         if one == other:
-            continue
+            return _ACCEPTED
+        sides = self._sides
         if sides and not sides.get(one, _NONE).isdisjoint(sides.get(other, _NONE)):
-            kept[at] = False
-            continue
-        parent[other] = one
-        if found := sides.pop(other, None):
-            sides[one] = sides.get(one, _NONE) | found
-    return np.unique(np.array([_root(parent, node) for node in range(count)]), return_inverse=True)[1], kept
+            return _PARTED
+        if not is_decided:
+            for cap, reason, have in self._counted:
+                if have.get(one, 0) + have.get(other, 0) > cap:
+                    return reason
+        self._parent[other] = one
+        for _, _, have in self._counted:
+            if found := have.pop(other, 0):
+                have[one] = have.get(one, 0) + found
+        if sides and (ends := sides.pop(other, None)):
+            sides[one] = sides.get(one, _NONE) | ends
+        return _ACCEPTED
+
+    def roots(self) -> np.ndarray:
+        """For each node a node that stands for its group."""
+        return np.array([self._root(node) for node in range(len(self._parent))], np.int64)
+
+    def _root(self, node: int) -> int:
+        parent = self._parent
+        while parent[node] != node:
+            parent[node] = node = parent[parent[node]]
+        return node
 
 
 _NONE: frozenset[int] = frozenset()
@@ -175,34 +202,16 @@ def _replay(graph: _Graph, among: np.ndarray, value: np.ndarray, space: np.ndarr
     low, high = np.minimum(left, right), np.maximum(left, right)
     order = np.lexsort((*_by_trust(low, high, graph.age[among], space), ~is_decided))
     _, first, pair = np.unique((low * len(nodes) + high)[order], return_index=True, return_inverse=True)
-    caps, reasons = _caps(rules).tolist(), _reasons(rules).tolist()
-    counted = [(most, reason, dict.fromkeys(np.flatnonzero(space == number).tolist(), 1)) for number, (most, reason) in enumerate(zip(caps, reasons, strict=True))]
-    counted = [one for one in counted if one[0] < len(nodes)]
     parted = value[graph.parted]
-    inside = np.isin(parted, nodes).all(axis=1) if len(parted) else np.zeros(0, dtype=bool)
-    sides = _sides(np.searchsorted(nodes, parted[inside]))
-    parent, verdicts = list(range(len(nodes))), np.zeros(len(first), np.int8)
+    parted = np.searchsorted(nodes, parted[np.isin(parted, nodes).all(axis=1)])
+    groups, verdicts = _Groups(len(nodes), parted, space=space, caps=_caps(rules), reasons=_reasons(rules)), np.zeros(len(first), np.int8)
     in_turn = np.argsort(first)
     turns = order[first[in_turn]]
     for at, one, other, decided in zip(in_turn.tolist(), low[turns].tolist(), high[turns].tolist(), is_decided[turns].tolist(), strict=True):
-        one, other = _root(parent, one), _root(parent, other)
-        if one == other:
-            continue
-        if sides and not sides.get(one, _NONE).isdisjoint(sides.get(other, _NONE)):
-            verdicts[at] = _PARTED
-            continue
-        if not decided and (reason := next((reason for most, reason, have in counted if have.get(one, 0) + have.get(other, 0) > most), None)):
-            verdicts[at] = reason
-            continue
-        parent[other] = one
-        for _, _, have in counted:
-            if found := have.pop(other, 0):
-                have[one] = have.get(one, 0) + found
-        if sides and (ends_of := sides.pop(other, None)):
-            sides[one] = sides.get(one, _NONE) | ends_of
+        verdicts[at] = groups.join(one, other, is_decided=decided)
     refused = np.empty(len(order), np.int8)
     refused[order] = verdicts[pair]
-    return nodes, np.array([_root(parent, node) for node in range(len(parent))]), refused
+    return nodes, groups.roots(), refused
 
 
 def _by_trust(left: np.ndarray, right: np.ndarray, age: np.ndarray, space: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -222,12 +231,6 @@ def _numbered(labels: np.ndarray) -> np.ndarray:
     used = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int64)
     used[labels] = 1
     return (np.cumsum(used) - 1)[labels]
-
-
-def _root(parent: list[int], node: int) -> int:
-    while parent[node] != node:
-        parent[node] = node = parent[parent[node]]
-    return node
 
 
 def _namespaces(names: pa.Array, rules: Rules) -> np.ndarray:

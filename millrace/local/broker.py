@@ -4,7 +4,6 @@
 """
 
 import base64
-import fcntl
 import secrets
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from kafka.errors import KafkaError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from millrace.errors import SetupError
+from millrace.lease import lock
 from millrace.local.jars import kafka_jars
 from millrace.local.java import java_command
 from millrace.local.processes import free_ports, kill_group, last_lines, split_address, start_process, stop_process
@@ -145,11 +145,9 @@ class Broker:
         if self._lock is not None:
             self._lock.close()
         self._lock = (self.folder / "lock").open("ab")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._lock):
             self._lock.close()
-            raise SetupError(f"another broker already uses {self.folder}: stop it, or give another root") from None
+            raise SetupError(f"another broker already uses {self.folder}: stop it, or give another root")
 
     def _write_settings(self, controller_port: int) -> Path:
         (self.folder / "log4j2.properties").write_text(LOGGING, encoding="utf-8")

@@ -1,6 +1,5 @@
 """One local system on a root at a time: a lock that its parts inherit, so that the next one starts when the last part of a killed one has ended. jobs/run_local.py holds it."""
 
-import fcntl
 import logging
 import os
 import time
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from millrace.errors import SetupError
-from millrace.lease import make_folder
+from millrace.lease import holder_of, lock, make_folder, sign
 
 ENDING_S = 60.0
 """How long the parts of a killed system may take to end: each is told when the system dies (see ``millrace.local.processes``)."""
@@ -23,25 +22,14 @@ def only_system(root: Path) -> Iterator[int]:
     make_folder(root)
     with (root / "run_local.lock").open("a+", encoding="utf-8") as file:
         until = time.monotonic() + ENDING_S
-        while not _locked(file.fileno()):
-            file.seek(0)
-            holder = file.read().strip()
+        while not lock(file):
+            holder = holder_of(file)
             if _is_alive(holder) or time.monotonic() > until:
                 raise SetupError(f"process {holder or 'unknown'} already runs a local system on {root}; stop it, or give another --root")
             logger.info("event=waiting reason=parts of process %s, which was killed, are still ending", holder)
             time.sleep(1)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        sign(file)
         yield file.fileno()
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_alive(pid: str) -> bool:

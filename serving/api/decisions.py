@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from millrace.finish import micros, time_text
 from millrace.identity import namespace_of
-from millrace.identity_decisions import contradiction, pair_of, standing
+from millrace.identity_decisions import Decisions, contradiction, pair_of, standing, standing_rows
 from millrace.lease import writer_lease
 from millrace.tables import DECISION, DECISIONS
 from serving.api.access import Access
@@ -67,17 +67,16 @@ def decision_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
 
     @routes.get("/v1/decisions", summary="All decisions, newest first")
     async def decisions() -> Response:
-        """``stands``: whether it counts: neither withdrawn nor followed by a newer one about the same pair."""
+        """``stands``: whether it counts: neither withdrawn nor followed by a newer one about the same pair; a withdrawal always does."""
         rows = (await run_in_threadpool(store.tables.read, DECISIONS)).to_pylist()
-        now = standing(rows)
+        stand = {row["decision_id"] for row in standing_rows(rows)}
         ordered = sorted(rows, key=lambda row: row["decision_id"], reverse=True)
-        counts = {row["decision_id"]: standing([other for other in rows if other["decision_id"] != row["decision_id"]]) for row in rows}
-        return json_answer({"decisions": [{**_shown(row), "stands": _differs(now, counts[row["decision_id"]])} for row in ordered]})
+        return json_answer({"decisions": [{**_shown(row), "stands": row["kind"] == "withdraw" or row["decision_id"] in stand} for row in ordered]})
 
     return routes
 
 
-def _differs(one: Any, other: Any) -> bool:
+def _differs(one: Decisions, other: Decisions) -> bool:
     return (one.joined, one.parted, one.removed) != (other.joined, other.parted, other.removed)
 
 

@@ -15,7 +15,7 @@ from serving.explain.explaining import connection, explain, supernodes
 from serving.explain.history import history
 from serving.store.answers import Point
 from serving.store.ledger_tail import milliseconds_since
-from serving.store.receipts import Claims, Receipt, Sealer
+from serving.store.receipts import Claims, Sealer
 
 EXPLAIN, WHY, SUPERNODES = "explain", "why", "supernodes"
 MOST_CHANGES = 50
@@ -45,10 +45,10 @@ class Identities:
         """The answer that claims stand for. CoverageError, DeltaError or FileNotFoundError when the tables no longer hold it."""
         point = Point(claims.manifest_id, claims.cut, claims.head, claims.definitions_hash, claims.complete, 0, claims.decisions)
         source = PinnedEdges(self._tables, point, self._definitions, self._secret)
-        receipt = ReceiptBlock.of(Receipt(
+        receipt = ReceiptBlock(
             self._sealer.seal(claims), claims.manifest_id, claims.cut, claims.head, time_text(claims.at), claims.definitions_hash, claims.staleness_ms, claims.complete,
             claims.decisions,
-        ))  # fmt: skip
+        )  # fmt: skip
         kind, argument = claims.question
         if kind == EXPLAIN:
             found = explain(source, claims.node, limit=int(argument))

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from serving.store.receipts import Receipt
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -120,13 +118,6 @@ class ReceiptBlock:
     staleness_ms: int
     complete: bool
     decisions: int
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> "ReceiptBlock":
-        return cls(
-            receipt.id, receipt.manifest_id, receipt.cut, receipt.head, receipt.as_of, receipt.definitions_hash, receipt.staleness_ms, receipt.complete,
-            receipt.decisions,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.edges import touches
 from millrace.errors import CoverageError
-from millrace.identity_decisions import Decisions, Pair, about_pairs, read_decisions, standing
+from millrace.identity_decisions import Decisions, Pair, about_pairs, read_decisions, standing, standing_rows
 from millrace.identity_rules import Rules
 from millrace.ledger import NOTHING, read_ledger
 from millrace.manifest import Manifest, find_manifest, latest_manifest
@@ -63,7 +64,7 @@ class PinnedEdges:
     @cached_property
     def decided_pairs(self) -> dict[Pair, Mapping[str, Any]]:
         """The row of tables.DECISION that stands about a pair."""
-        return about_pairs(self._decided)
+        return about_pairs(standing_rows(self._decided))
 
     @cached_property
     def _decided(self) -> list[dict[str, Any]]:
@@ -140,8 +141,7 @@ def newest_point(tables: TenantTables, newest: Definitions) -> Point:
     """The newest point that can be answered: the published version and the ledger's head, or the last epoch before other definitions."""
     manifest, ledger = latest_manifest(tables), read_ledger(tables)
     cut, served = (manifest.cut, manifest.definitions_hash) if manifest else (NOTHING, newest.hash)
-    other = ledger.rows.filter((pc.field("epoch") > cut) & (pc.field("definitions_hash") != served))
-    head = pc.min(other["epoch"]).as_py() - 1 if len(other) else max(ledger.head, cut)
+    head = ledger.last_under(served, after=cut)
     committed_at = pc.max(ledger.rows.filter(pc.field("epoch") == head)["committed_at"].cast(pa.int64())).as_py() or 0
     decisions = read_decisions(tables).number
     return Point(manifest.manifest_id if manifest else None, cut, head, served, head >= ledger.head, committed_at, decisions)
@@ -164,15 +164,6 @@ def merged(older: pa.Table, newer: pa.Table) -> pa.Table:
     named = {name: found[name if name in ("a", "b") else f"{name}_{how}"] for name, how in (("a", ""), ("b", ""), *wanted[:5])}
     columns = named | {"first_seen": first, "layer": _LAYERS.take(pa.array(layer))}
     return pa.Table.from_arrays([columns[name].cast(EVIDENCE.field(name).type) for name in EVIDENCE.names], schema=EVIDENCE)
-
-
-def ends(*edges: pa.Table) -> pa.Array:
-    """The nodes of edges, each once."""
-    return pc.unique(pa.chunked_array([chunk for rows in edges for name in ("a", "b") for chunk in rows[name].chunks], pa.string()))
-
-
-def touches(edges: pa.Table, nodes: pa.Array) -> pa.ChunkedArray:
-    return pc.or_(pc.is_in(edges["a"], value_set=nodes), pc.is_in(edges["b"], value_set=nodes))
 
 
 def without(nodes: pa.Array, others: pa.Array | Iterable[str]) -> pa.Array:

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.edges import ends
 from millrace.identity import namespace_of
-from millrace.identity_decisions import UNDECIDED, read_decisions
-from serving.explain.evidence import PinnedEdges, ends, without
+from millrace.identity_decisions import decided_since
+from serving.explain.evidence import PinnedEdges, without
 from serving.explain.paths import Ways
 from serving.explain.values import edges_around, one_with
 
@@ -85,5 +86,4 @@ def _moved(source: PinnedEdges) -> pa.Array:
 
 def _decided_since(source: PinnedEdges) -> pa.Array:
     """Nodes that decisions are about, when they are others than those the batch version follows."""
-    published = read_decisions(source.tables, upto=source.manifest.decisions) if source.manifest else UNDECIDED
-    return pa.array(sorted(source.decisions.nodes | published.nodes) if published.number != source.decisions.number else [], pa.string())
+    return pa.array(sorted(decided_since(source.tables, source.manifest.decisions if source.manifest else 0, source.decisions)), pa.string())

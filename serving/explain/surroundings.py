@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from millrace.edges import ends, touches
 from millrace.errors import CoverageError
-from serving.explain.evidence import EVIDENCE, PinnedEdges, ends, touches, without
+from serving.explain.evidence import EVIDENCE, PinnedEdges, without
 from serving.explain.values import edges_around, partners
 
 JUDGED = pa.schema([*EVIDENCE, ("reason", pa.string()), ("decision", pa.int64())])

@@ -7,8 +7,9 @@ with: so the search follows both to their ends, through filtered reads of nothin
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.edges import ends, touches
 from millrace.tables import EDGES
-from serving.explain.evidence import PinnedEdges, ends, merged, touches, without
+from serving.explain.evidence import PinnedEdges, merged, without
 
 
 def edges_around(source: PinnedEdges, whole: pa.Array, older: pa.Table) -> pa.Table:

@@ -32,6 +32,7 @@ class Persons:
         self._groups: dict[str, Group] = {}
         self._isolated: set[str] = set()
         self._sightings = Sightings()
+        self._decided_for, self._decided_units = UNDECIDED, set[str]()
 
     def find(self, node: str, base: NodeSource) -> Person | None:
         """The person a node belongs to; None for a node nobody has seen."""
@@ -126,7 +127,7 @@ class Persons:
 
     def _settle(self, groups: Iterable[list[str]], base: NodeSource, change: Change) -> None:
         """Groups that keep within the rules are persons; the others are resolved again, together."""
-        decided = self._decided(base, change)
+        decided = self._decided(base)
         again: list[str] = []
         for units in groups:
             counts = self._counts(units, decided, base, change)
@@ -142,10 +143,13 @@ class Persons:
     def _region(self, base: NodeSource, change: Change) -> Region:
         return Region(self._rules, base, change, nodes=self._nodes, of_batch=self._of_batch, groups=self._groups, sightings=self._sightings)
 
-    def _decided(self, base: NodeSource, change: Change) -> set[str]:
-        """Units of the nodes that decisions are about."""
-        places = ((node, None if node in self._nodes or node in change.nodes else base.place(node)) for node in self.decisions.nodes)
-        return {node if place is None else place.component for node, place in places}
+    def _decided(self, base: NodeSource) -> set[str]:
+        """Units that decisions are about: their nodes, and the components of batch that hold one; looked up once for each state of the decisions."""
+        if self._decided_for is not self.decisions:
+            places = (base.place(node) for node in self.decisions.nodes)
+            self._decided_units = {*self.decisions.nodes, *(place.component for place in places if place)}
+            self._decided_for = self.decisions
+        return self._decided_units
 
     def _counts(self, units: list[str], decided: set[str], base: NodeSource, change: Change) -> tuple[int, ...] | None:
         """How many values of each capped namespace the units have; None when rules or decisions have to be looked at for each node of them."""

@@ -88,9 +88,11 @@ class _Replay:
 
     def _person(self, edges: pa.Table) -> Person:
         nodes = PinnedNodes(self, {self._claims.node, *edges["a"].to_pylist(), *edges["b"].to_pylist()})
-        persons = Persons(self._rules, read_decisions(self._tables, upto=self._manifest.decisions) if self._manifest else UNDECIDED)
+        published = read_decisions(self._tables, upto=self._manifest.decisions) if self._manifest else UNDECIDED
+        persons = Persons(self._rules, published)
         persons.apply(persons.prepare(edges, nodes))
-        persons.apply(persons.redecide(read_decisions(self._tables, upto=self._claims.decisions), nodes))
+        if self._claims.decisions != published.number:
+            persons.apply(persons.redecide(read_decisions(self._tables, upto=self._claims.decisions), nodes))
         person = persons.find(self._claims.node, nodes)
         if person is None:
             raise CoverageError("the tables no longer know the identifier")
