@@ -73,7 +73,7 @@ REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.strin
 DECISION = pa.schema(
     [
         ("decision_id", pa.int64()), ("decided_at", TIME), ("kind", pa.string()), ("a", pa.string()), ("b", pa.string()), ("hint_a", pa.string()),
-        ("hint_b", pa.string()), ("withdraws", pa.int64()), ("reason", pa.string()),
+        ("hint_b", pa.string()), ("withdraws", pa.int64()), ("reason", pa.string()), ("decided_by", pa.string()),
     ]
 )  # fmt: skip
 """What somebody decided about two nodes (join, part), one node (remove) or an earlier decision (withdraw). The newest about a pair counts."""
