@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from millrace.identity import NAMESPACES, node_of, normalise
 from millrace.linkage_rules import LinkageRules
+from millrace.spellings import NORMALISER
 from millrace.yaml_files import did_you_mean
 
 _NOBODY = (
@@ -73,6 +74,8 @@ class IdentityRules(BaseModel):
 
     namespaces: dict[str, NamespaceRules] = Field(default_factory=_today)
     linkage: LinkageRules = Field(default_factory=LinkageRules)
+    normaliser: int = NORMALISER
+    """Under which rules of spelling values became nodes. Not of the file: Millrace writes it into the definitions of a manifest."""
 
     @model_validator(mode="after")
     def _known(self) -> "IdentityRules":
