@@ -16,6 +16,7 @@ from batch.engines import Engine
 from batch.identity_changes import Version, record_changes, tidy_changes
 from batch.parts import tables_of
 from batch.proof import prove_coverage, prove_invariance
+from batch.respelling import Respelling
 from batch.spark_engine import SparkEngine
 from batch.states import write_states
 from batch.versions import drop_old_versions
@@ -46,13 +47,15 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     serving = manifests[-1] if manifests else None
     decisions = read_decisions(tables)
     _check_work(ledger, definitions, serving=serving, full=full, decisions=decisions)
-    rules = definitions.identity.compiled(read_keys(tables.root, tables.tenant).token_secret)
+    secret = read_keys(tables.root, tables.tenant).token_secret
+    rules = definitions.identity.compiled(secret)
     base = serving if serving and serving.definitions_hash == definitions.hash and not full else None
     after, served = (manifest.cut if manifest else NOTHING for manifest in (base, serving))
     for table in (*tables_of(definitions), BATCH_NODES, BATCH_REFUSED):
         tables.create(table)
     seconds: dict[str, float] = {}
-    engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving)
+    respelling = Respelling(ledger.respelt_until(definitions.identity.normaliser), secret)
+    engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving, respelling=respelling)
     try:
         with _timed(seconds, "log"):
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
@@ -112,17 +115,17 @@ def _received(ledger: Ledger, *, after: int) -> int:
     return ledger.counts(ledger.head)["received"] - ledger.counts(after)["received"]
 
 
-def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, *, log_rows: int, serving: Manifest | None) -> Engine:
+def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, *, log_rows: int, serving: Manifest | None, respelling: Respelling) -> Engine:
     """The driver for what fits it."""
     published = sum(DeltaTable(tables.path(name), version=version).count() for name, version in serving.tables.items()) if serving else 0
     if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
-        return DriverEngine(tables)
+        return DriverEngine(tables, respelling)
     session = spark.newSession()
     for name, value in _WORKING.items():
         session.conf.set(name, value)
     partitions = max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows)
     session.conf.set("spark.sql.shuffle.partitions", partitions)
-    return SparkEngine(session, tables, partitions=partitions)
+    return SparkEngine(session, tables, partitions=partitions, respelling=respelling)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from batch.counted import POSITION, keys_in_history, repeated_rows
 from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
+from batch.respelling import AS_WRITTEN, Respelling
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables, conform
 from millrace.edges import edges_of
@@ -31,8 +32,8 @@ Folded = dict[str, pa.Table]
 class DriverEngine:
     """See ``Engine``."""
 
-    def __init__(self, tables: TenantTables) -> None:
-        self._tables = tables
+    def __init__(self, tables: TenantTables, respelling: Respelling = AS_WRITTEN) -> None:
+        self._tables, self._respelling = tables, respelling
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         rows = self._events(definitions, after=after, until=until)
@@ -63,7 +64,7 @@ class DriverEngine:
         return pa.concat_tables(found)
 
     def _with_values(self, rows: pa.Table, definitions: Definitions) -> pa.Table:
-        found = rows.drop_columns(["payload"])
+        found = self._respelling.rows(rows).drop_columns(["payload"])
         for name, values in typed_values(rows["payload"], specs_of(definitions)).items():
             found = found.append_column(name, values)
         return found

@@ -12,6 +12,7 @@ from batch.counted import POSITION, judged
 from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
+from batch.respelling import AS_WRITTEN, Respelling
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables, conform
 from millrace.edges import edges_of
@@ -28,14 +29,14 @@ FOLDED_AT_ONCE = 1_000_000
 class SparkEngine:
     """See ``Engine``. ``partitions``: how many the rows are spread over; each is one Arrow table in a Python worker at a time."""
 
-    def __init__(self, spark: SparkSession, tables: TenantTables, *, partitions: int) -> None:
-        self._spark, self._tables, self._partitions = spark, tables, partitions
+    def __init__(self, spark: SparkSession, tables: TenantTables, *, partitions: int, respelling: Respelling = AS_WRITTEN) -> None:
+        self._spark, self._tables, self._partitions, self._respelling = spark, tables, partitions, respelling
         self._kept: list[DataFrame] = []
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         log = self._spark.read.format("delta").load(self._tables.path(EVENTS))
         history = log.filter(F.col("epoch") <= after) if after > NOTHING else None
-        rows = _with_values(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), specs_of(definitions))
+        rows = _with_values(self._respelt(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until))), specs_of(definitions))
         marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
         escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
         at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
@@ -114,6 +115,15 @@ class SparkEngine:
         while self._kept:
             self._kept.pop().unpersist()
 
+    def _respelt(self, log: DataFrame) -> DataFrame:
+        """Epochs under another normaliser with today's identifiers; only their rows go through Python."""
+        respelling, rows = self._respelling, log.select(*LOG_COLUMNS, "payload")
+        if not respelling.until:
+            return rows
+        old = rows.filter(F.col("epoch") <= respelling.until)
+        kernel = _each(lambda table: respelling.rows(table))
+        return rows.filter(F.col("epoch") > respelling.until).unionByName(old.mapInArrow(kernel, old.schema))
+
     def _keep(self, frame: DataFrame) -> DataFrame:
         self._kept.append(frame.persist())
         return frame
@@ -157,6 +167,16 @@ def _whole(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if found := list(batches):
             yield from kernel(pa.Table.from_batches(found)).to_batches(max_chunksize=50_000)
+
+    return run
+
+
+def _each(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Each batch of a partition through the kernel."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield from kernel(pa.Table.from_batches([batch])).to_batches()
 
     return run
 

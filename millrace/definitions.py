@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from millrace.errors import ConfigurationError
 from millrace.identity_rules import IdentityRules, NamespaceRules
 from millrace.linkage_rules import LinkageRules
+from millrace.spellings import FIRST_NORMALISER
 from millrace.traits import NAME, State, Trait, View
 from millrace.yaml_files import did_you_mean, read_yaml
 
@@ -29,7 +30,7 @@ _NEEDED = {
 }
 """Sentences for people instead of those of the validation library."""
 _RULES_KEYS = {
-    "": {1: tuple(IdentityRules.model_fields)},
+    "": {1: tuple(name for name in IdentityRules.model_fields if name != "normaliser")},
     "namespaces": {3: tuple(NamespaceRules.model_fields)},
     "linkage": {2: tuple(LinkageRules.model_fields)},
 }
@@ -49,6 +50,8 @@ class Definitions(BaseModel):
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self._shown()
         del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
+        if shown["identity"]["normaliser"] == FIRST_NORMALISER:
+            del shown["identity"]["normaliser"]  # hashes of then stay what they were
         for view in shown["views"].values():
             for trait in view["traits"].values():
                 trait.pop("description", None)
@@ -65,7 +68,9 @@ class Definitions(BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> "Definitions":
-        return cls.model_validate_json(text)
+        found = json.loads(text)
+        found.setdefault("identity", {}).setdefault("normaliser", FIRST_NORMALISER)
+        return cls.model_validate_json(json.dumps(found))
 
     @cached_property
     def states(self) -> dict[str, dict[State, frozenset[int]]]:
@@ -91,6 +96,8 @@ def _rules_problems(path: Path, found: Any) -> Iterator[str]:
     if not isinstance(found, dict):
         yield f"{path}: found {type(found).__name__}; a mapping is needed, for example `namespaces: {{user_id: {{unique: true}}, …}}`"
         return
+    if "normaliser" in found:
+        yield f"{path}: normaliser: is no key of the file, it comes with the version of Millrace; leave it out"
     try:
         IdentityRules.model_validate(found)
     except ValidationError as error:

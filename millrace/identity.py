@@ -8,6 +8,8 @@ import hmac
 import re
 from collections.abc import Iterable
 
+from millrace.spellings import spelt
+
 NAMESPACES = ("user_id", "email", "phone", "anonymous_id")
 """Namespaces of the default tenant, highest priority first: the first one an event carries owns its measures (law 10)."""
 
@@ -18,8 +20,9 @@ _NOT_DIGIT = re.compile("[^0-9]")
 
 
 def normalise(namespace: str, value: str) -> str:
-    """The value as it is hashed: trimmed; e-mail in ASCII lower case; phone as digits with a leading plus. Empty means absent."""
-    trimmed = value.strip(WHITESPACE)
+    """The value as it is hashed: trimmed; e-mail in lower case; phone as digits with a leading plus. Empty means absent. One that is not ASCII is brought to
+    one spelling first; whether it is ASCII, a text knows without being read."""
+    trimmed = (value if value.isascii() else spelt(namespace, value)).strip(WHITESPACE)
     if namespace == "email":
         return trimmed.translate(_UPPER_TO_LOWER)
     if namespace == "phone":

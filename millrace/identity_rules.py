@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from millrace.identity import NAMESPACES, node_of, normalise
 from millrace.linkage_rules import LinkageRules
+from millrace.simple_values import LONGEST, simple_nodes
+from millrace.spellings import NORMALISER
 from millrace.yaml_files import did_you_mean
 
 _NOBODY = (
@@ -22,7 +24,8 @@ _NO_PHONE = ("0", "0000000000", "1111111111", "1234567890", "9999999999", "+1111
 class NamespaceRules(BaseModel):
     """``unique``: a person has at most one value; ``limit``: at most so many. ``aliases``: most values of a unique namespace that alias calls make one
     (1: none; None: any number). ``shared_from``: a value linked to so many values of a unique namespace belongs to nobody (None: never). ``blocked``:
-    values that are nobody's, in any of the spellings lower, UPPER and Title."""
+    values that are nobody's, in any of the spellings lower, UPPER and Title. ``simple_from``: so are those of so many characters or more that are all the
+    same or follow each other (None: they are not)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,6 +33,7 @@ class NamespaceRules(BaseModel):
     limit: int | None = Field(None, ge=1)
     aliases: int | None = Field(ALIASES, ge=1)
     shared_from: int | None = Field(2, ge=2)
+    simple_from: int | None = Field(None, ge=2, le=LONGEST)
     blocked: Annotated[tuple[str, ...], AfterValidator(lambda values: tuple(sorted(set(values))))] = ()
 
     @model_validator(mode="after")
@@ -73,6 +77,8 @@ class IdentityRules(BaseModel):
 
     namespaces: dict[str, NamespaceRules] = Field(default_factory=_today)
     linkage: LinkageRules = Field(default_factory=LinkageRules)
+    normaliser: int = NORMALISER
+    """Under which rules of spelling values became nodes. Not of the file: Millrace writes it into the definitions of a manifest."""
 
     @model_validator(mode="after")
     def _known(self) -> "IdentityRules":
@@ -98,10 +104,11 @@ class IdentityRules(BaseModel):
     def compiled(self, secret: bytes) -> Rules:
         """The rules under the tenant's key."""
         rules = tuple(self.namespaces[name] for name in NAMESPACES)
+        simple = (simple_nodes(name, one.simple_from, secret) for name, one in zip(NAMESPACES, rules, strict=True) if one.simple_from)
         blocked = {node_of(name, spelt, secret) for name, one in zip(NAMESPACES, rules, strict=True) for value in one.blocked for spelt in _spellings(value)}
         return Rules(
             namespaces=NAMESPACES, caps=tuple(one.cap for one in rules), unique=tuple(one.unique for one in rules),
-            aliases=tuple(one.aliases or ANY_NUMBER for one in rules), shared_from=tuple(one.shared_from for one in rules), blocked=frozenset(node for node in blocked if node),
+            aliases=tuple(one.aliases or ANY_NUMBER for one in rules), shared_from=tuple(one.shared_from for one in rules), blocked=frozenset(node for node in blocked if node).union(*simple),
         )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
+from millrace.delta import TenantTables, conform
 from millrace.errors import CoverageError
+from millrace.spellings import FIRST_NORMALISER
 from millrace.tables import LEDGER
 
 DEFAULT_SHARD = "0"
@@ -54,6 +55,11 @@ class Ledger:
     def until(self, epoch: int | None) -> pa.Table:
         return self.rows if epoch is None else self.rows.filter(pc.field("epoch") <= epoch)
 
+    def respelt_until(self, normaliser: int) -> int:
+        """The last epoch whose identifiers were spelt by the rules of another normaliser; 0 when there is none."""
+        other = self.rows.filter(pc.not_equal(pc.fill_null(self.rows["normaliser"], FIRST_NORMALISER), normaliser))
+        return pc.max(other["epoch"]).as_py() or NOTHING
+
     def definitions_since(self, epoch: int) -> set[str]:
         """Hashes of the definitions under which the epochs after ``epoch`` were written."""
         return set(self.rows.filter(pc.field("epoch") > epoch)["definitions_hash"].to_pylist())
@@ -62,7 +68,7 @@ class Ledger:
 def read_ledger(tables: TenantTables, *, shard: str = DEFAULT_SHARD, head: int | None = None) -> Ledger:
     """The ledger of a shard up to ``head`` (default: all). CoverageError names the first hole: fail closed."""
     where = pc.field("shard") == shard
-    rows = tables.read(LEDGER, where=where if head is None else where & (pc.field("epoch") <= head))
+    rows = conform(tables.read(LEDGER, where=where if head is None else where & (pc.field("epoch") <= head)), LEDGER.schema)
     rows = rows.sort_by([("epoch", "ascending"), ("topic", "ascending"), ("partition", "ascending")])
     check_coverage(rows)
     return Ledger(rows)

@@ -45,6 +45,7 @@ LOG_LEDGER = pa.schema(
         ("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()),
         ("start_offset", pa.int64()), ("end_offset", pa.int64()), ("accepted", pa.int64()), ("rejected", pa.int64()), ("duplicate", pa.int64()),
         ("definitions_hash", pa.string()), ("received_until", TIME), ("committed_at", TIME),
+        ("normaliser", pa.int64()),
     ]
 )  # fmt: skip
 """One (epoch, partition): offsets [start, end) and counts; received = accepted + rejected + duplicate. Written last: then the epoch exists."""
@@ -73,7 +74,7 @@ REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.strin
 DECISION = pa.schema(
     [
         ("decision_id", pa.int64()), ("decided_at", TIME), ("kind", pa.string()), ("a", pa.string()), ("b", pa.string()), ("hint_a", pa.string()),
-        ("hint_b", pa.string()), ("withdraws", pa.int64()), ("reason", pa.string()),
+        ("hint_b", pa.string()), ("withdraws", pa.int64()), ("reason", pa.string()), ("decided_by", pa.string()),
     ]
 )  # fmt: skip
 """What somebody decided about two nodes (join, part), one node (remove) or an earlier decision (withdraw). The newest about a pair counts."""

@@ -25,6 +25,7 @@ from millrace.errors import CoverageError
 from millrace.faults import crash_point
 from millrace.fold import fold_events
 from millrace.ledger import DEFAULT_SHARD, Ledger
+from millrace.spellings import NORMALISER
 from millrace.standard import Standardizer
 from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 from millrace.topics import events_topic
@@ -142,7 +143,7 @@ class EpochWriter:
             {
                 "shard": DEFAULT_SHARD, "epoch": epoch, "topic": topic, "partition": partition, "start_offset": start, "end_offset": end,
                 **{name: counts[name].get((topic, partition), 0) for name in parts},
-                "definitions_hash": self.definitions.hash, "received_until": max(times, default=None), "committed_at": datetime.now(UTC),
+                "definitions_hash": self.definitions.hash, "received_until": max(times, default=None), "committed_at": datetime.now(UTC), "normaliser": NORMALISER,
             }
             for (topic, partition), (start, end) in sorted(ranges.items())
         ]  # fmt: skip

@@ -18,6 +18,7 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError
 from millrace.ledger import DEFAULT_SHARD, Ledger, read_ledger
+from millrace.spellings import NORMALISER
 from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def _announce(tables: TenantTables, generation: Generation, ledger: Ledger) -> N
     rows = [
         {
             "shard": DEFAULT_SHARD, "epoch": generation.announces, "topic": topic, "partition": partition, "start_offset": end, "end_offset": end,
-            "accepted": 0, "rejected": 0, "duplicate": 0, "definitions_hash": generation.definitions_hash, "received_until": None, "committed_at": now,
+            "accepted": 0, "rejected": 0, "duplicate": 0, "definitions_hash": generation.definitions_hash, "received_until": None, "committed_at": now, "normaliser": NORMALISER,
         }
         for topic, ends in ledger.offsets().items()
         for partition, end in sorted(ends.items())

@@ -17,8 +17,8 @@ ACCEPTED, REVIEW, REJECTED, UNDECIDED = "accepted", "review", "rejected", "undec
 
 @dataclass(frozen=True)
 class Linked:
-    """``pairs``: those at least as probable as the threshold of review, with ``probability``, ``verdict`` and ``broken`` (number of the limit that
-    forbids it, −1: none); ``person``: of each row; ``blocking_recall``: estimated share of matches that the keys let meet."""
+    """``pairs``: those at least as probable as the threshold of review that nobody has decided on, with ``probability``, ``verdict`` and ``broken`` (number of
+    the limit that forbids it, one more than the last: a decision, −1: none); ``person``: of each row; ``blocking_recall``: estimated share of matches that the keys let meet."""
 
     pairs: Compared
     probability: np.ndarray
@@ -47,7 +47,7 @@ def link(rows: pa.Table, model: Model, *, accept: float, review: float, limits: 
     size = np.bincount(labels, minlength=len(rows))
     apart |= size[labels[met.left]] > LARGEST_COMPONENT
     pairs, probability = _both(met, probability, apart, inside, inside_probability)
-    shown = (probability >= review) | (person[pairs.left] == person[pairs.right])
+    shown = ((probability >= review) | (person[pairs.left] == person[pairs.right])) & ~limits.part(pairs.left, pairs.right)
     pairs, probability = _where(pairs, shown), probability[shown]
     verdict, broken = _verdicts(pairs, probability, person, size[labels], limits, accept)
     return Linked(pairs, probability, verdict, broken, person, len(met), recall)
@@ -56,12 +56,15 @@ def link(rows: pa.Table, model: Model, *, accept: float, review: float, limits: 
 def _verdicts(
     pairs: Compared, probability: np.ndarray, person: np.ndarray, size: np.ndarray, limits: Limits, accept: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Joined: accepted. Against a limit: rejected, with the limit. In a component too large to join by itself: undecided. What is left waits for a review."""
+    """Joined: accepted. Against a limit or a decision: rejected, with it. In a component too large to join by itself: undecided. What is left waits for a review."""
     together = person[pairs.left] == person[pairs.right]
     held = np.zeros_like(limits.held)
     np.add.at(held, person, limits.held)
     groups = Limits(held, limits.caps)
-    broken = np.where(together, -1, groups.break_by(person[pairs.left], person[pairs.right]))
+    one, other = person[pairs.left], person[pairs.right]
+    broken = groups.break_by(one, other)
+    broken = np.where((broken < 0) & limits.part(one, other, group=person), len(limits.caps), broken)
+    broken[together] = -1
     verdict = np.full(len(pairs), REVIEW, dtype=object)
     verdict[size[pairs.left] > LARGEST_COMPONENT] = UNDECIDED
     verdict[broken >= 0] = REJECTED

@@ -96,7 +96,7 @@ def _learn(linker: Linker, columns: list[str]) -> None:
         linker.training.estimate_parameters_using_expectation_maximisation(
             rule, estimate_without_term_frequencies=True, max_pairs=SESSION_PAIRS, record_sample_proportion=1.0
         )
-    except EMTrainingException as error:  # nobody shares such values: another session teaches the rest
+    except (EMTrainingException, ValueError) as error:  # nobody shares such values, or so few that Splink refuses a probability of 0: another session teaches the rest
         linker._settings_obj.core_model_settings = before  # a session that fails leaves its attributes out of the model (Splink 5.0.0)
         log.info("training session left out columns=%s error=%s", ",".join(columns), type(error).__name__)
 

@@ -4,20 +4,22 @@ Clear values are read from the log, live in memory while the run lasts and are w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.head import Head, nodes_at, published_nodes, touched_nodes
 from batch.linkage.attributes import ID
 from batch.linkage.clusters import Limits
 from batch.linkage.comparing import in_memory
 from millrace.delta import TenantTables
 from millrace.identity import namespace_of, person_id
+from millrace.identity_decisions import Decisions, read_decisions
 from millrace.identity_rules import IdentityRules
 from millrace.manifest import Manifest
-from millrace.tables import BATCH_NODES, EVENTS
+from millrace.tables import EVENTS
 
 _COLUMNS = ["node", "event_time", "partition", "offset", "payload"]
 _NEWEST = """
@@ -35,7 +37,7 @@ _NEWEST = """
 @dataclass(frozen=True)
 class Persons:
     """``records``: ``id`` and a column an attribute, one row a person of whom at least two attributes are known; ``id`` is the node he is named after.
-    ``limits``: what each of them holds of the namespaces that have a cap, named in ``namespaces``."""
+    ``limits``: what each of them holds of the namespaces that have a cap, named in ``namespaces``, and which of them are never one person by decision."""
 
     records: pa.Table
     limits: Limits
@@ -43,13 +45,27 @@ class Persons:
 
 
 def read_persons(tables: TenantTables, manifest: Manifest, columns: Mapping[str, str]) -> Persons:
-    """Persons as of the manifest; of each attribute the newest value by event time. ``columns``: column by value path. A blocked or shared node is nobody."""
-    rows = tables.read(BATCH_NODES, columns=["node", "person_id", "isolated"], version=manifest.tables[BATCH_NODES.name])
+    """Persons of the manifest's events under all decisions that stand, those since included: what somebody has joined is one person already. Of each attribute the
+    newest value by event time. ``columns``: column by value path. A blocked or shared node is nobody."""
+    decisions = read_decisions(tables)
+    head = Head(manifest, manifest.cut, decisions)
+    published = published_nodes(tables, head)
+    rows = nodes_at(published, touched_nodes(tables, head, published, after=head.cut))
     rows = rows.filter(pc.is_null(rows["isolated"]))
     named_after = {person: node for node, person in zip(*(rows[name].to_pylist() for name in ("node", "person_id")), strict=True) if person_id(node) == person}
     nodes = pa.table({"node": rows["node"], "person": pa.array([named_after.get(person) for person in rows["person_id"].to_pylist()], pa.string())})
     records = _records(_newest(tables, manifest, nodes, list(columns)), list(columns.values()))
-    return Persons(records, *_limits(nodes, records, manifest.definitions.identity))
+    limits, namespaces = _limits(nodes, records, manifest.definitions.identity)
+    return Persons(records, replace(limits, apart=_apart(nodes, records, decisions)), namespaces)
+
+
+def _apart(nodes: pa.Table, records: pa.Table, decisions: Decisions) -> np.ndarray:
+    """Pairs of records whose persons decisions part."""
+    ends = pa.array([node for pair in sorted(decisions.parted) for node in pair], pa.string())
+    persons = nodes["person"].combine_chunks().take(pc.index_in(ends, value_set=nodes["node"].combine_chunks()))
+    rows = pc.index_in(persons, value_set=records[ID].combine_chunks(), skip_nulls=True)
+    found = pc.fill_null(rows, -1).to_numpy().astype(np.int64).reshape(-1, 2)
+    return found[(found >= 0).all(axis=1)]
 
 
 def _newest(tables: TenantTables, manifest: Manifest, nodes: pa.Table, paths: list[str]) -> pa.Table:

@@ -22,6 +22,7 @@ from millrace.manifest import Manifest, latest_manifest
 from millrace.tables import LINK_CANDIDATE, LINK_CANDIDATES, LINK_MODEL, LINK_MODELS
 
 log = logging.getLogger(__name__)
+PARTED = "parted"
 FEWEST = 50
 """Persons with attributes from which on there is something to learn and to compare."""
 
@@ -79,7 +80,7 @@ def _rows(found: Linked, persons: Persons, model: Model, manifest: Manifest, acc
     for at in np.lexsort((found.pairs.right, found.pairs.left)).tolist():
         a, b = nodes[found.pairs.left[at]], nodes[found.pairs.right[at]]
         evidence = {name: of[level] for name, of, level in zip(names, labels, found.pairs.levels[at].tolist(), strict=True)}
-        limit = persons.namespaces[found.broken[at]] if found.broken[at] >= 0 else None
+        limit = (*persons.namespaces, PARTED)[found.broken[at]] if found.broken[at] >= 0 else None
         probability, verdict = float(found.probability[at]), found.verdict[at]
         rows.append(
             {
@@ -92,6 +93,8 @@ def _rows(found: Linked, persons: Persons, model: Model, manifest: Manifest, acc
 
 
 def _reason(identity: IdentityRules, limit: str | None, verdict: str, *, is_probable: bool) -> str | None:
+    if limit == PARTED:
+        return limit
     if limit is not None:
         return "unique" if identity.namespaces[limit].unique else "limit"
     if verdict == UNDECIDED:

@@ -8,6 +8,7 @@ from millrace import __version__
 from millrace.keys import TenantKeys
 from serving.api.access import Access
 from serving.api.batches import BatchRequests, batch_routes
+from serving.api.candidates import candidate_routes
 from serving.api.decisions import decision_routes
 from serving.api.identity import identity_routes
 from serving.api.operations import Figures, Measured, operation_routes
@@ -39,6 +40,7 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     app.include_router(identity_routes(store, keys.token_secret, access, identities))
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
     app.include_router(decision_routes(store, keys.token_secret, access))
+    app.include_router(candidate_routes(store, access))
     app.include_router(operation_routes(store, access, figures))
     app.add_middleware(Measured, figures=figures)
     app.add_exception_handler(ApiError, _api_error)

@@ -152,6 +152,8 @@ class Generation:
 
 
 def covers(newer: Definitions, older: Definitions) -> bool:
-    """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need."""
+    """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need, for the same nodes."""
+    if newer.identity.normaliser != older.identity.normaliser:
+        return False
     have = newer.states[PERSON]
     return all(hops <= have.get(state, frozenset()) for state, hops in older.states[PERSON].items())

@@ -6,10 +6,13 @@ duplicates; nodes, persons with their ids; and for each person the finished valu
 
 import hashlib
 import hmac
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import idna
 
 from tests.laws import oracle_persons
 from tests.laws.oracle_persons import Rules, person_id
@@ -142,7 +145,7 @@ def nodes_of(message: Json, field: Mapping[str, str | None], secret: bytes) -> t
 
 
 def node_of(namespace: str, value: str, secret: bytes) -> str | None:
-    normal = value.strip(" \t\n\r\f\v")
+    normal = one_spelling(namespace, value).strip(" \t\n\r\f\v")
     if namespace == "email":
         normal = "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in normal)
     if namespace == "phone":
@@ -152,6 +155,33 @@ def node_of(namespace: str, value: str, secret: bytes) -> str | None:
         return None
     digest = hmac.new(secret, namespace.encode() + b"\0" + normal.encode(), hashlib.sha256).hexdigest()
     return f"{namespace}:{digest[:32]}"
+
+
+def one_spelling(namespace: str, value: str) -> str:
+    """What Unicode says of a text beyond ASCII."""
+    if all(ord(letter) < 128 for letter in value):
+        return value
+    seen = [letter for letter in value if unicodedata.category(letter) != "Cf" and not 0xFE00 <= ord(letter) <= 0xFE0F]
+    text = unicodedata.normalize("NFKC", "".join(seen))
+    text = text.strip("".join(letter for letter in map(chr, range(0x3001)) if letter.isspace() and not "\x1c" <= letter <= "\x1f"))
+    if namespace == "phone":
+        return "".join(str(unicodedata.digit(letter)) if unicodedata.category(letter) == "Nd" else letter for letter in text)
+    if namespace != "email":
+        return text
+    before, at, domain = text.rpartition("@")
+    if at and any(ord(letter) > 127 for letter in domain):
+        try:
+            return folded(before) + at + idna.encode(domain, uts46=True).decode()
+        except UnicodeError:
+            pass
+    return folded(text)
+
+
+def folded(text: str) -> str:
+    """Case folded and composed again and again until nothing changes."""
+    while (after := unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())) != text:
+        text = after
+    return text
 
 
 def rules_of(secret: bytes) -> Rules:

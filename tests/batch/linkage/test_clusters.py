@@ -42,6 +42,15 @@ def test_two_values_of_a_unique_namespace_never_meet_not_even_through_a_third() 
     assert persons(3, {(0, 1): 0.95, (1, 2): 0.9, (0, 2): 0.99}, limits) == [0, 0, 2]
 
 
+def test_a_pair_that_somebody_parted_never_meets_not_even_through_a_third() -> None:
+    apart = Limits(np.zeros((3, 0), np.int64), np.zeros(0, np.int64), np.array([[2, 0]]))
+
+    assert persons(3, {(0, 1): 0.95, (1, 2): 0.9, (0, 2): 0.99}, apart) == [0, 0, 2]
+    assert apart.part(np.array([0, 1, 0]), np.array([2, 2, 1])).tolist() == [True, False, False]
+    assert apart.part(np.array([1, 0]), np.array([2, 1]), group=np.array([0, 0, 2])).tolist() == [False, False], "rows stand for their groups by the first"
+    assert apart.part(np.array([0]), np.array([2]), group=np.array([0, 0, 2])).tolist() == [True]
+
+
 def test_a_component_too_large_to_decide_stays_apart() -> None:
     likely = {(a, a + 1): 0.99 for a in range(4)}
 
