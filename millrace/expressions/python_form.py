@@ -21,7 +21,8 @@ class PythonForm:
     """``thresholds``: values of thresholds, None where nobody reaches it; ``segments``: ``is_true`` of the segments a tree names."""
 
     def __init__(self, thresholds: Mapping[tuple[str, str, int], Any] | None = None, segments: Mapping[str, Truth] | None = None) -> None:
-        self._thresholds, self._segments = thresholds or {}, segments or {}
+        self._thresholds = {} if thresholds is None else thresholds
+        self._segments = {} if segments is None else segments  # filled by whoever compiles, nested ones first
 
     def value(self, node: Node) -> Value:
         """The value of a tree of any type; None is unknown."""
