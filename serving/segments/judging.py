@@ -4,6 +4,7 @@ Rules see the same values an answer of the API shows, in the Python form of alge
 tile k of length L leaves a window W at (k + 1) L + W and enters it just after k L (finish.tile_range).
 """
 
+import threading
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -90,6 +91,31 @@ class Judge:
                 if numbers[-1] >= until:
                     due = _earlier(due, numbers[bisect_left(numbers, until)] * length + 1)
         return due
+
+
+class Judges:
+    """The judge for whatever a person was pinned with; made anew when the version served or the rules change."""
+
+    def __init__(self, rules: Callable[[View], Rules]) -> None:
+        self._rules, self._lock = rules, threading.Lock()
+        self._made: tuple[Plan, Rules, Judge] | None = None
+
+    def of(self, pinned: Pinned) -> Judge:
+        plan = pinned.plan
+        rules, made = self._rules(plan.view), self._made
+        if made is None or made[0] is not plan or made[1] is not rules:
+            self._made = made = plan, rules, Judge(plan.view, plan.layout, rules)
+        return made[2]
+
+    def segments(self, pinned: Pinned, at: int) -> list[str]:
+        """Names of the segments the person is in, in order of the name."""
+        judge = self.of(pinned)
+        return sorted(judge.judge(pinned, at).names) if judge.rules.segments else []
+
+    def rules_of(self, pinned: Pinned) -> str:
+        """The hash of the rules they stand on; empty when there are none."""
+        rules = self.of(pinned).rules
+        return rules.hash if rules.segments else ""
 
 
 def _earlier(one: int | None, other: int) -> int:

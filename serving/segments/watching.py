@@ -21,33 +21,43 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.5
 
 
-class Watch:
-    """Any thread may ask. Looks at the files at most every ``LOOK_S``; reads them when one has changed."""
+class Declared:
+    """Definitions that stay as they are. Any thread may ask."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._newest = definitions
+        self._compiled: tuple[Definitions, View, Rules] | None = None
+
+    def definitions(self) -> Definitions:
+        """The newest sound ones."""
+        return self._newest
+
+    def rules(self, served: View) -> Rules:
+        """Their segments over the traits of the version served."""
+        newest = self.definitions()
+        known = self._compiled
+        if known is None or known[0] is not newest or known[1] is not served:
+            self._compiled = known = newest, served, rules_for(newest, served)
+        return known[2]
+
+
+class Watch(Declared):
+    """Those of a directory. Looks at its files at most every ``LOOK_S``; reads them when one has changed."""
 
     def __init__(self, directory: Path, definitions: Definitions | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.problem: str | None = None
         self._directory, self._clock, self._lock = directory, clock, threading.Lock()
         self._seen = self._files()
-        self._newest = load_definitions(directory) if definitions is None else definitions
+        super().__init__(load_definitions(directory) if definitions is None else definitions)
         self._looked_at = clock()
-        self._compiled: tuple[Definitions, View, Rules] | None = None
 
     def definitions(self) -> Definitions:
-        """The newest sound ones."""
         with self._lock:
             now = self._clock()
             if now - self._looked_at >= LOOK_S:
                 self._looked_at = now
                 self._look()
             return self._newest
-
-    def rules(self, served: View) -> Rules:
-        """The segments of the directory over the traits of the version served."""
-        newest = self.definitions()
-        known = self._compiled
-        if known is None or known[0] is not newest or known[1] is not served:
-            self._compiled = known = newest, served, rules_for(newest, served)
-        return known[2]
 
     def _look(self) -> None:
         found = self._files()
