@@ -16,9 +16,10 @@ from millrace.identity import node_of_key
 from serving.api.access import Access
 from serving.api.identity import only
 from serving.api.profiles import MOST_KEYS, check_serving, time_asked
-from serving.api.refusals import JSON, ApiError, json_answer, not_found
-from serving.segments.asking import Preview, Why, preview, why
+from serving.api.refusals import ApiError, json_answer, not_found
+from serving.segments.asking import Preview, preview
 from serving.segments.cohorts import MEMBERS, Cohorts
+from serving.segments.explaining import Why, why
 from serving.segments.judging import Judges
 from serving.segments.progress import Progress, read_progress
 from serving.segments.watching import Declared
@@ -99,7 +100,7 @@ def _list_routes(routes: APIRouter, segments: Segments) -> None:
         ]  # fmt: skip
         return json_answer({"segments": found, "position": segments.position(progress)})
 
-    @routes.post("/v1/segments:preview", summary="Whom a rule would find now", responses={200: {"model": None}})
+    @routes.post("/v1/segments:preview", summary="Whom a rule would find now", responses={200: {"model": Preview}})
     async def previewed(asked: Tried) -> Response:
         """Looks at everybody; nothing is kept. One preview at a time."""
         check_serving(segments.store)
@@ -170,7 +171,7 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
 
     @routes.get(
         "/v1/profiles/{key:path}/segments/{segment}/why", summary="Through which clauses somebody is in a segment, or not",
-        responses={200: {"model": None}}, dependencies=[Depends(only("as_of"))],
+        responses={200: {"model": Why}}, dependencies=[Depends(only("as_of"))],
     )  # fmt: skip
     async def explained(key: str, segment: str, as_of: str | None = None) -> Response:
         """Each clause with its truth and the traits it looked at, as the profile shows them, with their layers."""
@@ -183,15 +184,8 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
 
 def _arrow(cohorts: Cohorts, segment: str) -> Iterator[bytes]:
     """An Arrow stream, a part at a time."""
-    sink = pa.BufferOutputStream()
-    for batch in _with_ends(cohorts, segment):
-        yield batch
-    sink.close()
-
-
-def _with_ends(cohorts: Cohorts, segment: str) -> Iterator[bytes]:
     written = _Pipe()
-    with pa.ipc.new_stream(written, MEMBERS) as stream:
+    with pa.ipc.new_stream(pa.PythonFile(written, "w"), MEMBERS) as stream:
         for part in cohorts.parts(segment, rows=PART_ROWS):
             stream.write_batch(part)
             yield written.taken()

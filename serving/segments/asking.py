@@ -1,11 +1,7 @@
-"""Segments asked of one person or of everybody at the store's head: memberships in a profile, why, and what a rule that nobody has saved would find. The API calls it.
-
-The same judge as the follower's looks at the same values as the profile shows: a membership and the traits beside it never disagree.
-"""
+"""What a rule that nobody has saved would find among everybody at the store's head. The API calls it."""
 
 import time
-
-import msgspec
+from dataclasses import dataclass
 
 from millrace.definitions import Definitions
 from millrace.errors import CoverageError
@@ -21,7 +17,8 @@ PREVIEWED = "(rule)"
 SHOWN = 10
 
 
-class Preview(msgspec.Struct):
+@dataclass(frozen=True)
+class Preview:
     """Whom a rule would find: ``count`` of ``persons`` looked at between the heads, some of them by id, and the seconds it took."""
 
     count: int
@@ -59,51 +56,3 @@ def only(rules: Rules, name: str) -> Rules:
         raise CoverageError(f"the version served has no {', '.join(rules.waiting[name])} yet; a build brings it")
     found = tuple(segment for segment in rules.segments if segment.name == name)
     return Rules(found, {name: rules.prints[name]})
-
-
-class TraitSeen(msgspec.Struct):
-    """A trait a clause looked at, as a profile shows it."""
-
-    name: str
-    value: Value
-    layer: str | None
-    as_of: str
-
-
-class Clause(msgspec.Struct):
-    """A part of a rule: its text, whether it is true (None: unknown), and the traits it looked at. ``parts``: what it is made of by and, or, not, or a segment."""
-
-    text: str
-    holds: bool | None
-    traits: list[TraitSeen]
-    parts: list["Clause"]
-
-
-class Why(msgspec.Struct):
-    """Whether a person is in a segment and through which clauses. ``changes_at``: when that may change by itself."""
-
-    segment: str
-    person_id: str
-    rule: str
-    holds: bool
-    clause: Clause
-    as_of: str
-    changes_at: str | None
-    head: int
-    manifest_id: int | None
-    decisions: int
-    complete: bool
-
-
-def why(pinned: Pinned, judge: Judge, segment: str, *, at: int) -> Why | None:
-    """None when there is no such segment, or it waits for traits."""
-    known = {one.name: one for one in judge.rules.segments if isinstance(one, CompiledSegment)}
-    if segment not in known:
-        return None
-    answers, values = judge.answers(pinned, at), judge.values(pinned, at)
-    clause = Clauses(known, answers, values, at).explain(known[segment].tree, known[segment].segment.rule)
-    due, point = Judge(judge.view, pinned.plan.layout, only(judge.rules, segment)).judge(pinned, at).due, pinned.point
-    return Why(
-        segment, pinned.person.id, known[segment].segment.rule, known[segment].holds(values, at), clause, time_text(at),
-        None if due is None else time_text(due), point.head, point.manifest_id, point.decisions, point.complete,
-    )  # fmt: skip

@@ -35,9 +35,9 @@ class Cohort:
     def set(self, person: int, at: int) -> None:
         if person >= len(self.since):
             self.since = np.concatenate([self.since, np.zeros(max(1024, person + 1 - len(self.since), len(self.since) // 2), np.int64)])
-        before = self.since[person]
+        before = int(self.since[person])
         self.since[person] = at
-        self.count += (at != 0) - (before != 0)
+        self.count += int(at != 0) - int(before != 0)
 
 
 class Cohorts:

@@ -35,7 +35,7 @@ class Judge:
     """Rules over the values of one view."""
 
     def __init__(self, view: View, layout: Layout, rules: Rules) -> None:
-        self.rules = rules
+        self.view, self.rules = view, rules
         traits = {name: trait for name, trait in view.traits.items() if name in rules.traits}
         self._plan = Plan(view.model_copy(update={"traits": traits}), layout) if traits else None
         self._pythonic = [(name, pythonic(trait)) for name, trait in traits.items()]

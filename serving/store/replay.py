@@ -19,7 +19,7 @@ from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, find_manifest, read_manifests
 from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
 from serving.segments.judging import Judges
-from serving.segments.watching import rules_for
+from serving.segments.watching import Declared
 from serving.store.answers import Pinned, Point, answer_with, encode_json
 from serving.store.base_building import PERSON
 from serving.store.batch_base import Edge, Member, Place
@@ -52,9 +52,9 @@ def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, s
 def _memberships(tables: TenantTables, rules_hash: str, newest: Definitions, pinned: Pinned) -> Judges:
     """The segments as they were: those of the directory, or of the last manifest that has the same rules."""
     for definitions in (newest, *(manifest.definitions for manifest in reversed(read_manifests(tables)))):
-        rules = rules_for(definitions, pinned.plan.view)
-        if rules.hash == rules_hash:
-            return Judges(lambda view: rules)
+        judges = Judges(Declared(definitions).rules)
+        if judges.rules_of(pinned) == rules_hash:
+            return judges
     raise CoverageError("the rules of its segments have been replaced")
 
 

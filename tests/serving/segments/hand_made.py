@@ -13,6 +13,7 @@ from millrace.traits import View
 from serving.segments.following import Parts, SegmentFollower
 from serving.segments.rules import Rules, rules_of
 from serving.segments.state import Row
+from serving.segments.watching import Declared
 from tests.serving.store.by_hand import DEFINITIONS, SECRET
 from tests.serving.store.stores import NOW
 
@@ -87,20 +88,20 @@ def rules_for(rules: Sequence[Rule], view: View, prints: Mapping[str, str] | Non
 class Follow:
     """A follower that a test drives round by round."""
 
-    def __init__(self, root: Path, *, rules: Sequence[Rule] = RULES, definitions: Definitions = DEFINITIONS, clock: Clock | None = None, topic: ListTopic | None = None) -> None:
+    def __init__(
+        self, root: Path, *, rules: Sequence[Rule] = RULES, definitions: Definitions = DEFINITIONS, clock: Clock | None = None, declared: Declared | None = None
+    ) -> None:
         self.tables = TenantTables(root, "t")
-        self.clock, self.topic, self.rules, self.prints = clock or Clock(), topic or ListTopic(), tuple(rules), {}
+        self.clock, self.topic, self.rules, self.prints = clock or Clock(), ListTopic(), tuple(rules), {}
         self.problems: dict[str, str] = {}
-        self._definitions = definitions
+        self._definitions, self._declared = definitions, declared
         self.follower = self.start()
 
     def start(self) -> SegmentFollower:
-        return SegmentFollower(
-            Parts(
-                self.tables, self.topic, definitions=lambda: self._definitions, rules=lambda served: rules_for(self.rules, served, self.prints), secret=SECRET,
-                clock=self.clock, poll_s=0.001, problems=self.problems,
-            )
-        )  # fmt: skip
+        by_hand = lambda served: rules_for(self.rules, served, self.prints)  # noqa: E731
+        rules = self._declared.rules if self._declared else by_hand
+        parts = Parts(self.tables, self.topic, lambda: self._definitions, rules, secret=SECRET, clock=self.clock, poll_s=0.001, problems=self.problems)
+        return SegmentFollower(parts)
 
     def restart(self) -> None:
         self.follower.close()
