@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = settings_of(options)
         definitions = load_definitions(settings.definitions)
         announce = lambda url: print(json.dumps({"ready": True, "api": url}), flush=True)  # noqa: E731
-        serve_profiles(settings.root, settings.tenant, definitions, settings=settings.api, announce=announce)
+        serve_profiles(settings.root, settings.tenant, definitions, settings=settings.api, announce=announce, directory=settings.definitions)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

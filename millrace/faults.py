@@ -21,6 +21,10 @@ CRASH_POINTS = (
     "batch.states_written",  # new versions of the batch tables exist, nobody knows them
     "batch.proved",  # the proof holds, what changes in identity is noted, the manifest row is not written
     "batch.manifest_written",  # the version is published, old ones are not yet dropped
+    "segments.decided",  # changes and position are in the follower's own state, nobody else has them
+    "segments.appended",  # serving/segment_changes has the batch, Kafka has not
+    "segments.published",  # the broker has acknowledged the batch, the state does not know
+    "segments.delivered",  # the state knows that the batch is delivered
 )
 
 VARIABLE = "MILLRACE_CRASH_AT"

@@ -171,6 +171,13 @@ class ApiSettings(Section):
     batch_timeout: Seconds = setting(900, "How long POST /v1/batches waits for the batch layer's answer before 504; the build goes on.")
 
 
+class SegmentSettings(Section):
+    """Memberships of segments, kept up to date by jobs.follow_segments."""
+
+    poll: Pause = setting(0.05, "How often it looks for a new epoch, and for timers that are due. One look costs some 50 µs; it adds to how late a change is told.")
+    delivery_timeout: Seconds = setting(10, "How long Kafka may take to acknowledge changes before they are sent again. Nothing is lost meanwhile: they stay in the outbox.")
+
+
 class SparkSettings(Section):
     """Spark of a job that starts it by itself. Under spark-submit its own options decide master and memory; conf/spark-defaults.conf holds everything else."""
 
@@ -196,6 +203,7 @@ class Settings(Section):
     stream: StreamSettings = StreamSettings()
     batch: BatchSettings = BatchSettings()
     api: ApiSettings = ApiSettings()
+    segments: SegmentSettings = SegmentSettings()
     spark: SparkSettings = SparkSettings()
 
 

@@ -109,6 +109,22 @@ MANIFEST = pa.schema(
 )  # fmt: skip
 """One publish of all views at once. ``kind``: incremental, full or rollback; ``tables``: JSON of Delta versions by table; ``proof``: JSON of its figures."""
 
+SEGMENT_CHANGE = pa.schema(
+    [
+        ("batch", pa.int64()), ("number", pa.int32()), ("change_id", pa.string()), ("segment", pa.string()), ("person_id", pa.string()), ("change", pa.string()), ("at", TIME),
+        ("seen_at", TIME), ("because", pa.string()), ("head", pa.int64()), ("manifest_id", pa.int64()), ("decisions", pa.int64()), ("definitions_hash", pa.string()),
+    ]
+)  # fmt: skip
+"""A person entered or left a segment: when it became true (``at``) and when it was noticed (``seen_at``)."""
+
+SEGMENT_SETTLEMENT = pa.schema(
+    [
+        ("manifest_id", pa.int64()), ("segment", pa.string()), ("head", pa.int64()), ("persons", pa.int64()), ("members", pa.int64()),
+        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()),
+    ]
+)  # fmt: skip
+"""What all memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
+
 RUNS = pa.schema(
     [
         ("run_id", pa.string()), ("job", pa.string()), ("request_id", pa.string()), ("started_at", TIME), ("ended_at", TIME),
@@ -150,6 +166,8 @@ LINK_MODELS = Table("batch/link_models", LINK_MODEL, ("trained_at",))
 LINK_CANDIDATES = Table("batch/link_candidates", LINK_CANDIDATE, ("probability", "verdict"))
 IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
+SEGMENT_CHANGES = Table("serving/segment_changes", SEGMENT_CHANGE, ("batch", "at", "head"), hot=True)
+SEGMENT_SETTLEMENTS = Table("serving/segment_settlements", SEGMENT_SETTLEMENT, ("manifest_id",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 

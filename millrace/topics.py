@@ -1,4 +1,4 @@
-"""The Kafka topic of a tenant: its name, and making it when it is not there. Collector and speed layer call it."""
+"""The Kafka topics of a tenant: their names, and making one when it is not there. Collector, speed layer and the follower of segments call it."""
 
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -12,11 +12,16 @@ def events_topic(tenant: str) -> str:
     return f"{tenant}.events"
 
 
+def memberships_topic(tenant: str) -> str:
+    """Who entered and left which segment, keyed by person."""
+    return f"{tenant}.memberships"
+
+
 def ensure_topic(
-    bootstrap: str, tenant: str, *, partitions: int = DEFAULTS.kafka.partitions, replication: int = DEFAULTS.kafka.replication, wait_s: float = 30
+    bootstrap: str, tenant: str, *, topic: str = "", partitions: int = DEFAULTS.kafka.partitions, replication: int = DEFAULTS.kafka.replication, wait_s: float = 30
 ) -> str:
-    """Name of the tenant's topic, made if it is missing. BrokerUnavailable when no broker answers within ``wait_s`` seconds."""
-    topic = events_topic(tenant)
+    """Name of the tenant's topic (default: that of its events), made if it is missing. BrokerUnavailable when no broker answers within ``wait_s`` seconds."""
+    topic = topic or events_topic(tenant)
     settings = {"message.timestamp.type": "LogAppendTime"}
     try:
         for attempt in Retrying(retry=retry_if_exception_type(KafkaError), stop=stop_after_delay(wait_s), wait=wait_fixed(0.3), reraise=True):

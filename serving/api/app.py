@@ -1,4 +1,4 @@
-"""The API of one tenant as an ASGI application: profiles, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
+"""The API of one tenant as an ASGI application: profiles, segments, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,7 +14,9 @@ from serving.api.identity import identity_routes
 from serving.api.operations import Figures, Measured, operation_routes
 from serving.api.profiles import profile_routes
 from serving.api.refusals import ApiError, not_found, refused
+from serving.api.segments import Segments, segment_routes
 from serving.explain.answering import Identities
+from serving.segments.watching import Declared
 from serving.store.store import Store
 
 DESCRIPTION = (
@@ -31,12 +33,14 @@ _REASONS = {
 """Sentences for people instead of those of the validation library."""
 
 
-def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None = None) -> FastAPI:
-    """The application over a store that somebody else starts and closes."""
+def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None = None, declared: Declared | None = None) -> FastAPI:
+    """The application over a store that somebody else starts and closes. ``declared``: whose segments count; default: those the store was started with."""
     app = FastAPI(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
     access, figures = Access(keys), Figures(store)
     identities = Identities(store.tables, store.definitions, keys.token_secret, store.sealer)
-    app.include_router(profile_routes(store, keys.token_secret, access, identities))
+    segments = Segments(store, declared or Declared(store.definitions))
+    app.include_router(segment_routes(segments, keys.token_secret, access))
+    app.include_router(profile_routes(store, keys.token_secret, access, identities, segments.judges))
     app.include_router(identity_routes(store, keys.token_secret, access, identities))
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
     app.include_router(decision_routes(store, keys.token_secret, access))

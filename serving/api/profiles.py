@@ -14,7 +14,7 @@ from millrace.identity import node_of_key
 from serving.api.access import Access
 from serving.api.refusals import JSON, ApiError, not_found
 from serving.explain.answering import Identities
-from serving.store.answers import Found, Missing, Pinned, answer, encode_json
+from serving.store.answers import Found, Memberships, Missing, Pinned, answer, encode_json
 from serving.store.receipts import ForgedReceipt
 from serving.store.replay import ReceiptExpired, replay
 from serving.store.store import Store
@@ -35,7 +35,7 @@ class Lookup(BaseModel):
     as_of: str | None = Field(None, examples=["2017-12-31T23:59:59Z"])
 
 
-def profile_routes(store: Store, secret: bytes, access: Access, identities: Identities) -> APIRouter:
+def profile_routes(store: Store, secret: bytes, access: Access, identities: Identities, memberships: Memberships) -> APIRouter:
     """Routes for holders of the read key."""
     routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads), Depends(only_as_of)])
     one_replay = asyncio.Semaphore(1)
@@ -49,7 +49,7 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
         at = time_asked(as_of, now)
         if pinned is None:
             return not_found()
-        return Response(encode_json(answer(pinned, at=at, now=now, sealer=store.sealer)), media_type=JSON)
+        return Response(encode_json(answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships)), media_type=JSON)
 
     @routes.post("/v1/profiles:lookup", summary="Up to 1,000 profiles at one head")
     async def lookup(asked: Lookup, as_of: str | None = None) -> Response:
@@ -60,7 +60,7 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
         at = time_asked(asked.as_of or as_of, now)
         entries: list[Found | Missing] = []
         for start in range(0, len(pinned), AT_ONCE):
-            entries += [_entry(one, store, at=at, now=now) for one in pinned[start : start + AT_ONCE]]
+            entries += [_entry(one, store, memberships, at=at, now=now) for one in pinned[start : start + AT_ONCE]]
             await asyncio.sleep(0)
         return Response(encode_json({"profiles": entries}), media_type=JSON)
 
@@ -116,8 +116,8 @@ def time_asked(as_of: str | None, now: int) -> int:
     raise ApiError(400, "bad_as_of", "as_of is not a time; write RFC 3339 such as 2017-12-31T23:59:59Z, between the years 1970 and 9000")
 
 
-def _entry(pinned: Pinned | None, store: Store, *, at: int, now: int) -> Found | Missing:
+def _entry(pinned: Pinned | None, store: Store, memberships: Memberships, *, at: int, now: int) -> Found | Missing:
     if pinned is None:
         return _missing
-    profile = answer(pinned, at=at, now=now, sealer=store.sealer)
-    return Found(profile.id, profile.identifiers, profile.traits, profile.receipt)
+    profile = answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships)
+    return Found(profile.id, profile.identifiers, profile.traits, profile.segments, profile.receipt)

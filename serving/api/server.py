@@ -17,14 +17,18 @@ from millrace.settings import ApiSettings
 from serving.api.app import build_app
 from serving.api.batches import BatchRequests
 from serving.listening import BACKLOG, open_listener, url_of
+from serving.segments.watching import Watch
 from serving.store.store import Store
 
 log = logging.getLogger(__name__)
 GRACE_S = 5
 
 
-def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, settings: ApiSettings, announce: Callable[[str], None]) -> None:
-    """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
+def serve_profiles(
+    root: str | Path, tenant: str, definitions: Definitions, *, settings: ApiSettings, announce: Callable[[str], None], directory: Path | None = None
+) -> None:
+    """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken. Segments are those
+    of the definitions' ``directory`` at any time."""
     listener = open_listener(settings.listen)
     keys = load_or_create_keys(root, tenant)
     quiet_pauses()
@@ -32,9 +36,10 @@ def serve_profiles(root: str | Path, tenant: str, definitions: Definitions, *, s
     try:
         _wait_for(store, settings.open_timeout)
         requests = BatchRequests(store.tables, limit_s=settings.batch_timeout)
+        declared = Watch(directory, definitions) if directory else None
         server = _AnnouncingServer(
             uvicorn.Config(
-                build_app(store, keys, requests=requests), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+                build_app(store, keys, requests=requests, declared=declared), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_S, backlog=BACKLOG,
             ),
             lambda: announce(url_of(listener)),

@@ -1,6 +1,7 @@
 """From what the store has pinned to the answer a client sees, and its bytes. store.py and replay.py make the same answer from the same pinned parts."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -36,6 +37,14 @@ class Pinned(msgspec.Struct, gc=False):
     speed: list[bytes]
 
 
+class Memberships(Protocol):
+    """Which segments a person is in as of a time, and the hash of the rules that say so; empty without rules."""
+
+    def segments(self, pinned: Pinned, at: int) -> list[str]: ...
+
+    def rules_of(self, pinned: Pinned) -> str: ...
+
+
 class Identifier(msgspec.Struct, gc=False):
     """An identifier as an answer shows it: masked."""
 
@@ -49,6 +58,7 @@ class Profile(msgspec.Struct):
     id: str
     identifiers: list[Identifier]
     traits: dict[str, TraitAnswer]
+    segments: list[str]
     receipt: Receipt
 
 
@@ -68,16 +78,20 @@ encode_json = msgspec.json.Encoder().encode
 """Bytes of an answer; equal answers give equal bytes."""
 
 
-def answer(pinned: Pinned, *, at: int, now: int, sealer: Sealer) -> Profile:
+def answer(pinned: Pinned, *, at: int, now: int, sealer: Sealer, memberships: Memberships | None = None) -> Profile:
     """The profile as of ``at``, asked at ``now`` (microseconds)."""
-    return answer_with(pinned, at=at, staleness_ms=milliseconds_since(pinned.point.committed_at, now), sealer=sealer)
+    return answer_with(pinned, at=at, staleness_ms=milliseconds_since(pinned.point.committed_at, now), sealer=sealer, memberships=memberships)
 
 
-def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer) -> Profile:
+def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer, memberships: Memberships | None = None) -> Profile:
     """The profile with a staleness that is known already: a replay has it from the receipt."""
     point, plan = pinned.point, pinned.plan
     traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
-    claims = Claims(pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions)
+    segments, rules = (memberships.segments(pinned, at), memberships.rules_of(pinned)) if memberships else ([], "")
+    claims = Claims(
+        pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions, rules=rules
+    )
     as_of, complete = plan.as_of(at), point.complete
     receipt = Receipt(sealer.seal(claims), point.manifest_id, point.cut, point.head, as_of, point.definitions_hash, staleness_ms, complete, point.decisions)
-    return Profile(pinned.person.id, [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members], traits, receipt)
+    identifiers = [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members]
+    return Profile(pinned.person.id, identifiers, traits, segments, receipt)

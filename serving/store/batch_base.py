@@ -5,6 +5,7 @@ Databases: ``nodes`` node → person id and what is unusual about it (``Place``)
 (none of blocked nodes), for persons that later edges or decisions may part or join again: their nodes are read one by one then.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ class BaseReader:
     """Lookups for one thread at a time."""
 
     def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
-        self._get = transaction.get
+        self._transaction, self._get = transaction, transaction.get
         self._nodes, self._persons, self._states, self._merged, self._edges = (databases[name] for name in DATABASES)
 
     def person_of(self, node: str) -> str | None:
@@ -106,6 +107,16 @@ class BaseReader:
 
     def members(self, person_id: str) -> list[Member]:
         return _members.decode(self._get(person_id.encode(), db=self._persons) or b"\x90")
+
+    def first_members(self) -> Iterator[str]:
+        """The first node of every person."""
+        for _, members in self._transaction.cursor(db=self._persons).iternext():
+            yield _members.decode(members)[0].node
+
+    def is_first_member(self, node: str) -> bool:
+        """Whether ``first_members`` gives the node."""
+        person_id = self.person_of(node)
+        return person_id is not None and self.members(person_id)[0].node == node
 
     def states(self, node: str) -> bytes | None:
         """Slots of a node, encoded; None when it has none."""
@@ -134,6 +145,9 @@ class NoReader(BaseReader):
 
     def members(self, person_id: str) -> list[Member]:
         return []
+
+    def first_members(self) -> Iterator[str]:
+        return iter(())
 
     def states(self, node: str) -> bytes | None:
         return None

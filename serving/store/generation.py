@@ -3,6 +3,7 @@
 Generations share nothing: the next one reads the speed tables itself, from its own cut, so that publish, rollback and restart are the same thing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from millrace.definitions import Definitions
@@ -21,7 +22,7 @@ from serving.store.layout import decode as decode_slots
 from serving.store.ledger_tail import LedgerTail
 from serving.store.persons import Persons
 from serving.store.plan import Plan
-from serving.store.regrouping import Change
+from serving.store.regrouping import Change, Person
 from serving.store.tail import EpochTail
 
 STEP_EPOCHS = 200
@@ -35,6 +36,11 @@ class Step:
     head: int
     slots: dict[str, bytes] = field(default_factory=dict)
     persons: Change | None = None
+
+    @property
+    def touched(self) -> set[str]:
+        """Nodes with increments or edges in the step, and those it puts elsewhere."""
+        return {*self.slots, *(self.persons.touched if self.persons else ())}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Generation:
     def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None, *, secret: bytes) -> None:
         definitions = manifest.definitions if manifest else newest
         self.definitions, self._held, self._tables = definitions, held, tables
-        self._known = {definitions.hash} | ({newest.hash} if covers(newest, definitions) else set())
+        self._known = {definitions.hash}
+        self.know(newest)
         self.manifest_id = manifest.manifest_id if manifest else None
         self.cut = self.head = manifest.cut if manifest else NOTHING
         view = definitions.views[PERSON]
@@ -66,6 +73,11 @@ class Generation:
         self._slots: dict[str, bytes] = {}
         self.start_over()
         self.note(committed_at=0, complete=True)
+
+    def know(self, newest: Definitions) -> None:
+        """Epochs under these definitions may be taken in, when they hold all that is served."""
+        if newest.hash not in self._known and covers(newest, self.definitions):
+            self._known.add(newest.hash)
 
     @property
     def keys_after_cut(self) -> int:
@@ -141,6 +153,19 @@ class Generation:
         batch = [slots for unit, members in person.of_batch if (slots := self._reader.slots(unit, members)) is not None]
         speed = [slots for member in person.members if (slots := self._slots.get(member.node)) is not None]
         return Pinned(node, self._point, self._plan, person, batch, speed)
+
+    def person(self, node: str) -> Person | None:
+        """Who a node belongs to at this moment; None when nobody has seen it."""
+        return self._persons.find(node, self._reader)
+
+    def people(self) -> Iterator[Person]:
+        """Everybody, each once, as he is when his turn comes. Who is first seen, joined or parted while somebody goes through them may be left out or come again."""
+        for node in self._reader.first_members():
+            if (person := self.person(node)) and person.members[0].node == node:
+                yield person
+        for node in list(self._persons.nodes):
+            if (person := self.person(node)) and person.members[0].node == node and not self._reader.is_first_member(node):
+                yield person
 
     def close(self) -> None:
         if self._held:

@@ -19,17 +19,21 @@ from serving.store.ledger_tail import LedgerTail
 log = logging.getLogger(__name__)
 TABLE_ERRORS = (MillraceError, DeltaError, OSError, lmdb.Error, pa.ArrowException)
 """What reading tables and files may raise."""
+ENDLESS = 2**62
 
 
 class Opening:
-    """One attempt. When ``done``, either ``generation`` or ``problem`` is set. Without a manifest: the definitions alone, all epochs on top."""
+    """One attempt. When ``done``, either ``generation`` or ``problem`` is set. Without a manifest: the definitions alone, all epochs on top. ``upto``: the last
+    epoch it takes in."""
 
-    def __init__(self, tables: TenantTables, folders: BaseFolders, ledger: LedgerTail, *, manifest: Manifest | None, definitions: Definitions, secret: bytes) -> None:
+    def __init__(
+        self, tables: TenantTables, folders: BaseFolders, ledger: LedgerTail, *, manifest: Manifest | None, definitions: Definitions, secret: bytes, upto: int = ENDLESS
+    ) -> None:
         self.manifest = manifest
         self.generation: Generation | None = None
         self.problem: str | None = None
         self._tables, self._folders, self._ledger, self._newest = tables, folders, ledger, definitions
-        self._secret = secret
+        self._secret, self._upto = secret, upto
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-opening", daemon=True)
         self._thread.start()
@@ -68,7 +72,7 @@ class Opening:
         held = self._folders.open(self.manifest) if self.manifest else None
         try:
             generation = Generation(self._tables, self.manifest, self._newest, held, secret=self._secret)
-            while not self._stop.is_set() and catch_up(generation, self._ledger):
+            while not self._stop.is_set() and catch_up(generation, self._ledger, upto=self._upto):
                 pass
         except BaseException:
             if held:
@@ -77,9 +81,9 @@ class Opening:
         return generation
 
 
-def catch_up(generation: Generation, ledger: LedgerTail) -> bool:
-    """One step of a generation nobody reads yet; False when it has all epochs it can prove."""
-    upto = generation.reach(ledger).head
+def catch_up(generation: Generation, ledger: LedgerTail, *, upto: int = ENDLESS) -> bool:
+    """One step of a generation nobody reads yet; False when it has all epochs it can prove, or those up to ``upto``."""
+    upto = min(generation.reach(ledger).head, upto)
     if generation.head >= upto:
         return False
     step = generation.prepare(ledger, upto)

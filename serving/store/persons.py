@@ -6,7 +6,7 @@ regrouping.py resolves it again, node by node, from its edges: from then on its 
 log shows first (ADR 0010).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
@@ -33,6 +33,11 @@ class Persons:
         self._isolated: set[str] = set()
         self._sightings = Sightings()
         self._decided_for, self._decided_units = UNDECIDED, set[str]()
+
+    @property
+    def nodes(self) -> Collection[str]:
+        """Nodes that batch does not know, or not as they are now."""
+        return self._nodes.keys()
 
     def find(self, node: str, base: NodeSource) -> Person | None:
         """The person a node belongs to; None for a node nobody has seen."""

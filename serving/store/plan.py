@@ -51,6 +51,7 @@ class Plan:
     """How the traits of a view are read."""
 
     def __init__(self, view: View, layout: Layout) -> None:
+        self.view, self.layout = view, layout
         windowed = {name: trait for name, trait in view.traits.items() if trait.window}
         all_time = {name: trait for name, trait in view.traits.items() if not trait.window}
         self._all_time = AllTime(list(all_time.values()), layout)

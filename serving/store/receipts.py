@@ -20,7 +20,8 @@ class ForgedReceipt(MillraceError):
 
 
 class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked."""
+    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked.
+    ``rules``: the hash of the rules of segments, empty without."""
 
     node: str
     manifest_id: int | None
@@ -32,6 +33,7 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
     complete: bool
     decisions: int
     question: tuple[str | int, ...] = ()
+    rules: str = ""
 
 
 class Receipt(msgspec.Struct, gc=False):

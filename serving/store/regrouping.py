@@ -64,6 +64,11 @@ class Change:
     isolated: set[str] = field(default_factory=set)
     contested: set[str] = field(default_factory=set)
 
+    @property
+    def touched(self) -> set[str]:
+        """Nodes whose person may be another one, or has other members, from this change on; with them all members of the persons they belong to."""
+        return {*self.nodes, *self.fresh.names}
+
 
 class Region:
     """Takes units in, then adds to the change what their edges make of their nodes. ``nodes``, ``of_batch``, ``groups`` are what is known from before."""

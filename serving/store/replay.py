@@ -16,8 +16,10 @@ from millrace.errors import CoverageError, MillraceError
 from millrace.identity import by_priority
 from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import read_ledger
-from millrace.manifest import Manifest, find_manifest
+from millrace.manifest import Manifest, find_manifest, read_manifests
 from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
+from serving.segments.judging import Judges
+from serving.segments.watching import Declared
 from serving.store.answers import Pinned, Point, answer_with, encode_json
 from serving.store.base_building import PERSON
 from serving.store.batch_base import Edge, Member, Place
@@ -36,14 +38,24 @@ class ReceiptExpired(MillraceError):
 def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer, secret: bytes) -> bytes:
     """The bytes of the answer. ForgedReceipt for an id nobody sealed; ReceiptExpired when its versions have been removed.
 
-    ``definitions`` are those of the directory: they count only for answers given before the first publish. ``secret`` is the tenant's token secret.
+    ``definitions`` are those of the directory: they count only for answers given before the first publish, and for segments. ``secret`` is the tenant's token secret.
     """
     claims = sealer.open(receipt_id)
     try:
         pinned = _Replay(tables, claims, definitions, secret).pinned()
+        memberships = _memberships(tables, claims.rules, definitions, pinned) if claims.rules else None
     except (CoverageError, DeltaError, FileNotFoundError) as error:
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask for the profile again") from error
-    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer))
+    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer, memberships=memberships))
+
+
+def _memberships(tables: TenantTables, rules_hash: str, newest: Definitions, pinned: Pinned) -> Judges:
+    """The segments as they were: those of the directory, or of the last manifest that has the same rules."""
+    for definitions in (newest, *(manifest.definitions for manifest in reversed(read_manifests(tables)))):
+        judges = Judges(Declared(definitions).rules)
+        if judges.rules_of(pinned) == rules_hash:
+            return judges
+    raise CoverageError("the rules of its segments have been replaced")
 
 
 class _Replay:

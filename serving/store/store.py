@@ -4,13 +4,15 @@ Any thread may ask. A read pins (manifest, head) once, under a lock that is held
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
+from millrace.errors import CoverageError
 from millrace.finish import micros
 from millrace.ledger import NOTHING
 from millrace.settings import DEFAULTS, ApiSettings
@@ -85,6 +87,22 @@ class Store:
         with self._lock:
             serving = self._follower.serving
             return [serving.pin(node) if serving and node else None for node in nodes]
+
+    def people(self, at_once: int = 50) -> Iterator[Pinned]:
+        """Parts of the answers about everybody, taken some at a time: others who ask need not wait, and heads may differ. CoverageError when another batch
+        version is served before the end."""
+        with self._lock:
+            serving = self._follower.serving
+            everybody = serving.people() if serving else iter(())
+        while True:
+            with self._lock:
+                if self._follower.serving is not serving:
+                    raise CoverageError("another batch version is served by now; ask again")
+                found = [serving.pin(person.members[0].node) for person in islice(everybody, at_once)] if serving else []
+            if not found:
+                return
+            yield from (pinned for pinned in found if pinned is not None)
+            time.sleep(0)
 
     def point(self) -> Point | None:
         """Where answers stand; None until there are any."""

@@ -17,10 +17,11 @@ _ENDLESS = 2**62
 
 
 class EpochTail:
-    """Rows of one table whose epoch is greater than ``after``, for one reader that takes them in epoch order."""
+    """Rows of one table whose epoch is greater than ``after``, for one reader that takes them in epoch order. ``column``: what counts its epochs."""
 
-    def __init__(self, tables: TenantTables, table: Table, *, after: int) -> None:
-        self._log = CommitLog(tables, table, column="epoch")
+    def __init__(self, tables: TenantTables, table: Table, *, after: int, column: str = "epoch") -> None:
+        self._log = CommitLog(tables, table, column=column)
+        self._column = column
         self._after = after
         self._files: dict[str, DataFile] = {}
         self._add(self._log.snapshot())
@@ -44,7 +45,7 @@ class EpochTail:
             if file.first is None or file.last is None:
                 file = self._measured(file, rows)
             if _first(file) <= self._after or _last(file) > upto:
-                rows = rows.filter((pc.field("epoch") > self._after) & (pc.field("epoch") <= upto))
+                rows = rows.filter((pc.field(self._column) > self._after) & (pc.field(self._column) <= upto))
             parts.append(rows)
         return pa.concat_tables(parts)
 
@@ -58,7 +59,7 @@ class EpochTail:
 
     def _measured(self, file: DataFile, rows: pa.Table) -> DataFile:
         """The file with its real bounds, when the log has none."""
-        epochs = rows["epoch"].to_numpy()
+        epochs = rows[self._column].to_numpy()
         bounds = (int(np.min(epochs)), int(np.max(epochs))) if len(epochs) else (0, 0)
         self._files[file.path] = measured = replace(file, first=bounds[0], last=bounds[1])
         return measured

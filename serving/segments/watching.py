@@ -1,0 +1,94 @@
+"""Definitions as they are in their directory now, and their segments compiled for whatever version is served. The follower and the API ask; nobody restarts.
+
+A directory that cannot be read, or holds a wrong rule, changes nothing: the last sound definitions count, and ``problem`` says what is wrong.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from millrace.definitions import Definitions, load_definitions
+from millrace.errors import ConfigurationError
+from millrace.segments import PERSON_NAME, compile_segments, trait_types
+from millrace.traits import View
+from serving.segments.rules import Rules, rules_of
+from serving.store.base_building import PERSON
+
+log = logging.getLogger(__name__)
+LOOK_S = 0.5
+
+
+class Declared:
+    """Definitions that stay as they are. Any thread may ask."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._newest = definitions
+        self._compiled: tuple[Definitions, View, Rules] | None = None
+
+    def definitions(self) -> Definitions:
+        """The newest sound ones."""
+        return self._newest
+
+    def rules(self, served: View) -> Rules:
+        """Their segments over the traits of the version served."""
+        newest = self.definitions()
+        known = self._compiled
+        if known is None or known[0] is not newest or known[1] is not served:
+            self._compiled = known = newest, served, rules_for(newest, served)
+        return known[2]
+
+
+class Watch(Declared):
+    """Those of a directory. Looks at its files at most every ``LOOK_S``; reads them when one has changed."""
+
+    def __init__(self, directory: Path, definitions: Definitions | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.problem: str | None = None
+        self._directory, self._clock, self._lock = directory, clock, threading.Lock()
+        self._seen = self._files()
+        super().__init__(load_definitions(directory) if definitions is None else definitions)
+        self._looked_at = clock()
+
+    def definitions(self) -> Definitions:
+        with self._lock:
+            now = self._clock()
+            if now - self._looked_at >= LOOK_S:
+                self._looked_at = now
+                self._look()
+            return self._newest
+
+    def _look(self) -> None:
+        found = self._files()
+        if found == self._seen:
+            return
+        try:
+            self._newest = load_definitions(self._directory)
+            self.problem = None
+        except ConfigurationError as error:
+            self.problem = "; ".join(error.problems)
+        self._seen = found
+        log.info("definitions read hash=%s segments=%d problem=%s", self._newest.hash, len(self._newest.segments), self.problem is not None)
+
+    def _files(self) -> dict[str, tuple[int, int]]:
+        try:
+            return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in self._directory.glob("*.yml")}
+        except OSError:
+            return {}
+
+
+def rules_for(newest: Definitions, served: View) -> Rules:
+    """Segments of ``newest`` whose traits ``served`` has with the same types; the others wait for a version that has them."""
+    types, wanted = trait_types(served), trait_types(newest.views[PERSON])
+    same = {name for name, type in types.items() if wanted.get(name) == type} | {PERSON_NAME}
+    declared = compile_segments(newest)
+    usable = {one.name: newest.segments[one.name] for one in declared if same.issuperset(one.traits)}
+    compiled = compile_segments(newest.model_copy(update={"segments": usable, "views": {**newest.views, PERSON: served}}))
+    prints: dict[str, str] = {}
+    for one in declared:
+        inner = [prints[name] for name in one.nested]
+        prints[one.name] = hashlib.sha256("\0".join([one.segment.rule, *inner]).encode()).hexdigest()[:16]
+    ready = rules_of(compiled, prints, same)
+    waiting = {one.name: tuple(sorted(set(one.traits) - same)) for one in declared if one.name not in usable}
+    return Rules(ready.segments, ready.prints, waiting)
