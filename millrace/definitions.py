@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from millrace.errors import ConfigurationError
 from millrace.identity_rules import IdentityRules, NamespaceRules
 from millrace.linkage_rules import LinkageRules
+from millrace.segments import Segment, Segments, segment_problems, segments_hash
 from millrace.traits import NAME, State, Trait, View
 from millrace.yaml_files import did_you_mean, read_yaml
 
@@ -33,27 +34,36 @@ _RULES_KEYS = {
     "namespaces": {3: tuple(NamespaceRules.model_fields)},
     "linkage": {2: tuple(LinkageRules.model_fields)},
 }
+_SEGMENT_KEYS = {2: tuple(Segment.model_fields)}
 _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 
 class Definitions(BaseModel):
-    """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows. ``identity``: who is one person."""
+    """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows. ``identity``: who is one person.
+    ``segments``: rules over the traits of a person."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     views: dict[str, View]
     identity: IdentityRules = Field(default_factory=IdentityRules)
+    segments: Segments = Field(default_factory=dict)
 
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self._shown()
+        shown.pop("segments", None)  # they have a hash of their own: no state depends on them
         del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         for view in shown["views"].values():
             for trait in view["traits"].values():
                 trait.pop("description", None)
         kept = {name: {state.name: sorted(hops) for state, hops in states.items()} for name, states in self.states.items()}
         return hashlib.sha256(json.dumps([shown, kept], sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def segments_hash(self) -> str:
+        """16 hex digits that change when the rule of a segment changes."""
+        return segments_hash(self.segments)
 
     def to_json(self) -> str:
         """Text from which ``from_json`` makes equal definitions: kept in each manifest."""
@@ -82,9 +92,27 @@ def load_definitions(directory: str | Path) -> Definitions:
     rules_path = directory / "identity.yml"
     rules = read_yaml(rules_path, missing="it was there a moment ago") if rules_path.exists() else {}
     problems += _rules_problems(rules_path, rules)
+    segments_path = directory / "segments.yml"
+    segments = (read_yaml(segments_path, missing="it was there a moment ago") if segments_path.exists() else None) or {}
+    problems += _segments_problems(segments_path, segments, found if not problems else None)
     if problems:
         raise ConfigurationError(problems)
-    return Definitions(views=found, identity=rules)
+    return Definitions(views=found, identity=rules, segments=segments)
+
+
+def _segments_problems(path: Path, found: Any, views: Any) -> Iterator[str]:
+    """Rules are checked when the views they speak of are sound."""
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        yield f'{path}: a mapping of names to rules is needed, for example `loyal: "orders_count >= 10"`; words such as yes or null need quotes in YAML'
+        return
+    try:
+        segments = TypeAdapter(Segments).validate_python(found)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            yield f"{path}: {_sentence(problem, _SEGMENT_KEYS)}"
+        return
+    if views is not None:
+        yield from (f"{path}: {problem}" for problem in segment_problems(segments, TypeAdapter(View).validate_python(views["person"])))
 
 
 def _rules_problems(path: Path, found: Any) -> Iterator[str]:

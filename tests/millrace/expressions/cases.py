@@ -1,0 +1,91 @@
+"""Cases of the expression language that every form must answer alike: names with types, a row, expressions and what they are for that row at ``NOW``."""
+
+from typing import Any
+
+from millrace.algebra import UNIT
+
+DAY = 86_400_000_000
+NOW = 1_709_251_200_000_000
+"""2024-03-01T00:00:00Z, the day after a leap day."""
+NAMES = {
+    "orders": "integer", "spend": "number", "before": "number", "huge": "number", "city": "text", "nothing": "text", "unknown": "number",
+    "seen": "time", "leap": "time", "member": "boolean", "silent": "boolean", "interests": "list", "none": "list", "viewed": "times", "bought": "times",
+    "person": "text",
+}  # fmt: skip
+ROW: dict[str, Any] = {
+    "orders": 7, "spend": 12_500_000_000, "before": -3 * UNIT, "huge": 10**28 * UNIT, "city": "Ærø's", "nothing": None, "unknown": None,
+    "seen": NOW - 3 * DAY, "leap": NOW - 1, "member": True, "silent": None, "interests": ("tea", "Ærø's"), "none": None,
+    "viewed": (NOW - 10 * DAY, NOW - 2 * DAY), "bought": (NOW - 9 * DAY,), "person": "p-1",
+}  # fmt: skip
+CASES: list[tuple[str, Any]] = [
+    ("spend < 2 * orders and orders >= 3", True),
+    ("spend / 3", 4_166_666_667),
+    ("-spend / 3", -4_166_666_667),
+    ("spend / (orders - 7)", None),
+    ("orders / 2", 3_500_000_000),
+    ("orders + 2.5", 9_500_000_000),
+    ("0.000000001 * 0.5", 1),
+    ("-0.000000001 * 0.5", -1),
+    ("0.000000001 * 0.4", 0),
+    ("huge + 1", None),
+    ("huge > 5", True),
+    ("10000000000.0 * 10000000000.0", None),
+    ("9999999999.5 * 9999999999.5", 99999999990000000000250000000),
+    ("9223372036854775807 + orders", None),
+    ("abs(before) + abs(-2)", 5 * UNIT),
+    ("round(12.345, 2)", 12_350_000_000),
+    ("round(-12.345, 2)", -12_350_000_000),
+    ("round(spend)", 13 * UNIT),
+    ("max(orders, spend) = 12.5 and min(orders, spend) = 7", True),
+    ("min(orders, unknown)", None),
+    ("coalesce(unknown, before, 1)", -3 * UNIT),
+    ("unknown > 1", None),
+    ("not unknown > 1", None),
+    ("unknown > 1 or member", True),
+    ("unknown > 1 and member", None),
+    ("unknown > 1 and not member", False),
+    ("unknown is null and spend is not null", True),
+    ("(unknown > 1) is null", True),
+    ("unknown in [1, 2]", None),
+    ("not (unknown in [1, 2])", None),
+    ("orders in [1, 2, 7]", True),
+    ("orders in [1, 2.5]", False),
+    ("orders not in [1, unknown]", None),
+    ("orders between 7 and 9 and orders not between 8 and 9", True),
+    ("city = 'Ærø''s' and city = \"Ærø's\"", True),
+    ("lower(city) = 'ærø''s' and lower('İÉß') = 'İéß'", True),
+    ("length('Ærø')", 3),
+    ("city starts with 'Æ' and city contains 'ø' and city not contains 'z'", True),
+    ("nothing contains ''", None),
+    ("city contains ''", True),
+    ("city < 'z'", False),
+    ("number('12.50') = spend and number('12.5 ') is null and number('-0') = 0 and number('+3') = 3", True),
+    ("number('1e3')", None),
+    ("silent = true", None),
+    ("member != false", True),
+    ("not silent", None),
+    ("coalesce(silent, false)", False),
+    ("interests contains 'tea' and 'Ærø''s' in interests and not interests contains 'te'", True),
+    ("none contains 'tea'", False),
+    ("none is null and count(none) = 0 and count(interests) = 2 and count(viewed) = 2", True),
+    ("now - seen >= 3d and not now - seen > 3d", True),
+    ("now - seen >= 3d 1h", False),
+    ("seen + 2d 24h = now", True),
+    ("seen > 2024-02-27 - 1d and seen <= 2024-02-27T01:00:00+01:00", True),
+    ("days(now - seen)", 3),
+    ("days(seen - now)", -3),
+    ("days(leap - now)", -1),
+    ("year(leap) = 2024 and month(leap) = 2 and day(leap) = 29 and hour(leap) = 23", True),
+    ("year(now) = 2024 and month(now) = 3 and day(now) = 1 and hour(now) = 0", True),
+    ("year(seen + 100000000d)", None),
+    ("bucket('holdout', person)", 25),
+    ("bucket('holdout', person, 1000)", 525),
+    ("bucket('holdout', nothing)", None),
+    ("followed_by(viewed, bought, within: 1d) and not followed_by(viewed, bought, within: 23h)", True),
+    ("followed_by(bought, viewed) and not followed_by(viewed, none_bought)", True),
+    ("not_followed_by(viewed, bought, within: 1d)", True),
+    ("not_followed_by(viewed, bought, within: 2d)", False),
+    ("not_followed_by(viewed, none_bought, 5d)", True),
+]
+NAMES["none_bought"] = "times"
+ROW["none_bought"] = None
