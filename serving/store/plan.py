@@ -11,22 +11,28 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from millrace.finish import MICROS, Value, finisher, tile_range, time_text, value_of_nothing, window_end
+from millrace.finish import MICROS, Value, finisher, show, time_text, value_of_nothing
 from millrace.sketches import estimate_union
-from millrace.traits import ALL_TIME, HOUR, Trait, View
+from millrace.trait_values import is_simple, tell
+from millrace.traits import ALL_TIME, Trait, View
 from serving.store.layout import BLOCK, Layout, Slots
 
 Layer = Literal["batch", "speed", "merged"] | None
 Fold = Callable[[list[Any]], Any]
-_HOUR = HOUR * MICROS
+_MINUTE = 60 * MICROS
+"""Clocks of every time zone change, and every tile ends, at the full minute."""
 
 
-class TraitAnswer(msgspec.Struct, gc=False):
-    """A finished trait: which layers it came from (None: neither has anything) and the time it speaks for."""
+class TraitAnswer(msgspec.Struct, gc=False, omit_defaults=True):
+    """A finished trait: which layers it came from (None: neither has anything) and the time it speaks for. ``note``: what limits the value. ``source`` and ``at``: by
+    whom and when it was said, for traits that ask for it."""
 
     value: Value
     layer: Layer
     as_of: str
+    note: str | None = None
+    source: str | None = None
+    at: str | None = None
 
 
 class Window(NamedTuple):
@@ -52,33 +58,63 @@ class Plan:
 
     def __init__(self, view: View, layout: Layout) -> None:
         self.view, self.layout = view, layout
-        windowed = {name: trait for name, trait in view.traits.items() if trait.window}
-        all_time = {name: trait for name, trait in view.traits.items() if not trait.window}
+        more = {name: trait for name, trait in view.traits.items() if not is_simple(trait)}
+        windowed = {name: trait for name, trait in view.traits.items() if trait.window and name not in more}
+        all_time = {name: trait for name, trait in view.traits.items() if not trait.window and name not in more}
         self._all_time = AllTime(list(all_time.values()), layout)
         self._windowed = [_window(trait, layout) for trait in windowed.values()]
-        self._windows = [(trait.window_seconds, trait.hop) for trait in windowed.values()]
+        self._more = [Several(trait, layout) for trait in more.values()]
+        self._windows = [trait.span for trait in (*windowed.values(), *more.values())]
         self._names = tuple(view.traits)
-        places = [(*all_time, *windowed).index(name) for name in self._names]
+        places = [(*all_time, *windowed, *more).index(name) for name in self._names]
         self._as_declared: Callable[[list[TraitAnswer]], Iterable[TraitAnswer]] = itemgetter(*places) if len(places) > 1 else tuple
-        self._coarsest = max(view.hops)
         self._spans = lru_cache(256)(self._spans_of)
 
     def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
         """Every trait in the order of its declaration, merged over all slots given, as of ``at`` (microseconds)."""
-        answers = self._all_time.read(batch, speed, time_text(at))
-        hour, rest = divmod(at, _HOUR)
-        for window, span in zip(self._windowed, self._spans(hour, rest > 0), strict=True):
-            answers.append(_read_window(window, span, batch, speed))
+        now = time_text(at)
+        answers = self._all_time.read(batch, speed, now)
+        if self._windows:
+            minute, rest = divmod(at, _MINUTE)
+            spans = self._spans(minute, rest > 0)
+            for window, span in zip(self._windowed, spans, strict=False):
+                answers.append(_read_window(window, span, batch, speed))
+            for trait, span in zip(self._more, spans[len(self._windowed) :], strict=True):
+                answers.append(trait.read(span, batch, speed, at=at, now=now))
         return dict(zip(self._names, self._as_declared(answers), strict=True))
 
     def as_of(self, at: int) -> str:
         """The latest window end a read at ``at`` uses; ``at`` itself when the view has no windows."""
-        return _end_text(window_end(at, self._coarsest)) if self._coarsest else time_text(at)
+        ends = [window.end(at) for window in self._windows if window.hop != ALL_TIME]
+        return _end_text(max(ends)) if ends else time_text(at)
 
-    def _spans_of(self, hour: int, is_within: bool) -> list[Span]:
-        """The same for all times within an hour, the full hour itself aside: hops are whole hours."""
-        at = hour * _HOUR + is_within
-        return [Span(*tile_range(at, window=window, hop=hop), time_text(window_end(at, hop))) for window, hop in self._windows]
+    def _spans_of(self, minute: int, is_within: bool) -> list[Span]:
+        """The same for all times within a minute, the full minute itself aside."""
+        at = minute * _MINUTE + is_within
+        return [Span(0, 0, "") if window.hop == ALL_TIME else Span(*window.tiles(at), time_text(window.end(at))) for window in self._windows]
+
+
+class Several:
+    """A trait that is more than the plain finish of one merge, over all time or a window."""
+
+    def __init__(self, trait: Trait, layout: Layout) -> None:
+        self._trait, self._is_windowed = trait, trait.hop != ALL_TIME
+        numbers = [layout.number[state.name, trait.hop] for state in trait.states]
+        self._slots = [(number, layout.folds[number]) for number in numbers]
+
+    def read(self, span: Span, batch: list[Slots], speed: list[Slots], *, at: int, now: str) -> TraitAnswer:
+        merged, layers = [], set()
+        for slot, fold in self._slots:
+            found = []
+            for layer, parts in (("batch", batch), ("speed", speed)):
+                if states := _tiles(parts, slot, span) if self._is_windowed else [slots[slot] for slots in parts if slots[slot] is not None]:
+                    found += states
+                    layers.add(layer)
+            merged.append(None if not found else found[0] if len(found) == 1 else fold(found))
+        told = tell(self._trait, merged, at)
+        layer: Layer = "merged" if len(layers) > 1 else "batch" if "batch" in layers else "speed" if layers else None
+        as_of = span.end if self._is_windowed else now
+        return TraitAnswer(show(self._trait, told.value), layer, as_of, told.note or None, told.source, None if told.at is None else time_text(told.at))
 
 
 class AllTime:
