@@ -142,6 +142,12 @@ class Generation:
         speed = [slots for member in person.members if (slots := self._slots.get(member.node)) is not None]
         return Pinned(node, self._point, self._plan, person, batch, speed)
 
+    def anchor(self, person: str) -> tuple[str | None, bool]:
+        """The node that gives a person this id, whoever holds it now; None for an id that no node gives. The flag: not certain yet, ask again."""
+        known = self._reader.anchor(person) or self._persons.anchors.get(person)
+        more = known is None and self._persons.name_some()
+        return known or self._persons.anchors.get(person), more
+
     def close(self) -> None:
         if self._held:
             self._held.close()

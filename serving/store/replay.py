@@ -43,7 +43,8 @@ def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, s
         pinned = _Replay(tables, claims, definitions, secret).pinned()
     except (CoverageError, DeltaError, FileNotFoundError) as error:
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask for the profile again") from error
-    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer))
+    asked_id = str(claims.question[1]) if claims.question else None
+    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer, asked_id=asked_id))
 
 
 class _Replay:
