@@ -1,6 +1,7 @@
 """Profiles: one by any identifier of the person, many at once, and the replay of a receipt."""
 
 import asyncio
+import re
 from datetime import UTC, datetime
 
 from deltalake.exceptions import DeltaError
@@ -15,7 +16,7 @@ from serving.api.access import Access
 from serving.api.refusals import JSON, ApiError, not_found
 from serving.explain.answering import Identities
 from serving.store.answers import Found, Memberships, Missing, Pinned, answer, encode_json
-from serving.store.receipts import ForgedReceipt
+from serving.store.receipts import PERSON_ID, ForgedReceipt
 from serving.store.replay import ReceiptExpired, replay
 from serving.store.store import Store
 
@@ -24,6 +25,7 @@ AT_ONCE = 50
 """Answers made before other requests get a turn."""
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _missing = Missing()
+_PERSON = re.compile(rf"{PERSON_ID}:(p_[0-9a-f]{{24}})")
 
 
 class Lookup(BaseModel):
@@ -42,25 +44,27 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
 
     @routes.get("/v1/profiles/{key:path}", summary="The profile of the person an identifier belongs to")
     async def profile(key: str, as_of: str | None = None) -> Response:
-        """``key`` is ``namespace:value`` (user_id, email, phone, anonymous_id), URL-encoded. ``as_of`` (RFC 3339) moves the windows; default now."""
+        """``key`` is ``namespace:value`` (user_id, email, phone, anonymous_id), URL-encoded, or ``person_id:`` and an id that an answer had: also one that another
+        person holds by now, who then says ``asked_id``. ``as_of`` (RFC 3339) moves the windows; default now."""
         check_serving(store)
-        (pinned,) = store.pin([node_of_key(key, secret)])
+        (pinned,) = store.pin([_node(key, store, secret)])
         now = store.clock()
         at = time_asked(as_of, now)
         if pinned is None:
             return not_found()
-        return Response(encode_json(answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships)), media_type=JSON)
+        return Response(encode_json(answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships, asked_id=_asked_id(key))), media_type=JSON)
 
     @routes.post("/v1/profiles:lookup", summary="Up to 1,000 profiles at one head")
     async def lookup(asked: Lookup, as_of: str | None = None) -> Response:
         """Answers in the order of the keys, each with ``found``."""
         check_serving(store)
-        pinned = store.pin([node_of_key(key, secret) for key in asked.profiles])
+        pinned = store.pin([_node(key, store, secret) for key in asked.profiles])
         now = store.clock()
         at = time_asked(asked.as_of or as_of, now)
         entries: list[Found | Missing] = []
         for start in range(0, len(pinned), AT_ONCE):
-            entries += [_entry(one, store, memberships, at=at, now=now) for one in pinned[start : start + AT_ONCE]]
+            some = zip(asked.profiles[start : start + AT_ONCE], pinned[start : start + AT_ONCE], strict=True)
+            entries += [_entry(key, one, store, memberships, at=at, now=now) for key, one in some]
             await asyncio.sleep(0)
         return Response(encode_json({"profiles": entries}), media_type=JSON)
 
@@ -79,10 +83,22 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
     return routes
 
 
+def _asked_id(key: str) -> str | None:
+    """The id, when a person's id is asked for."""
+    found = _PERSON.fullmatch(key)
+    return found and found[1]
+
+
+def _node(key: str, store: Store, secret: bytes) -> str | None:
+    """The node a key names: an identifier, or the one a person of this id is or was named after."""
+    asked = _asked_id(key)
+    return node_of_key(key, secret) if asked is None else store.anchor(asked)
+
+
 def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities) -> bytes:
     """The bytes of a profile, or of an answer about identity."""
     claims = store.sealer.open(receipt_id)
-    if not claims.question:
+    if not claims.question or claims.question[0] == PERSON_ID:
         return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret)
     try:
         return encode_json(identities.again(claims))
@@ -116,8 +132,8 @@ def time_asked(as_of: str | None, now: int) -> int:
     raise ApiError(400, "bad_as_of", "as_of is not a time; write RFC 3339 such as 2017-12-31T23:59:59Z, between the years 1970 and 9000")
 
 
-def _entry(pinned: Pinned | None, store: Store, memberships: Memberships, *, at: int, now: int) -> Found | Missing:
+def _entry(key: str, pinned: Pinned | None, store: Store, memberships: Memberships, *, at: int, now: int) -> Found | Missing:
     if pinned is None:
         return _missing
-    profile = answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships)
-    return Found(profile.id, profile.identifiers, profile.traits, profile.segments, profile.receipt)
+    profile = answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships, asked_id=_asked_id(key))
+    return Found(profile.id, profile.identifiers, profile.traits, profile.segments, profile.receipt, profile.asked_id)

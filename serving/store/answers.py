@@ -10,7 +10,7 @@ from serving.store.layout import decode
 from serving.store.ledger_tail import milliseconds_since
 from serving.store.persons import Person
 from serving.store.plan import Plan, TraitAnswer
-from serving.store.receipts import Claims, Receipt, Sealer
+from serving.store.receipts import PERSON_ID, Claims, Receipt, Sealer
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,15 @@ class Identifier(msgspec.Struct, gc=False):
 
 
 class Profile(msgspec.Struct):
-    """The answer about one person."""
+    """The answer about one person. ``asked_id``, there only then: the id that was asked for, which another person holds now: he was merged, or an older
+    identifier of his has come to light."""
 
     id: str
     identifiers: list[Identifier]
     traits: dict[str, TraitAnswer]
     segments: list[str]
     receipt: Receipt
+    asked_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Found(Profile):
@@ -78,20 +80,25 @@ encode_json = msgspec.json.Encoder().encode
 """Bytes of an answer; equal answers give equal bytes."""
 
 
-def answer(pinned: Pinned, *, at: int, now: int, sealer: Sealer, memberships: Memberships | None = None) -> Profile:
-    """The profile as of ``at``, asked at ``now`` (microseconds)."""
-    return answer_with(pinned, at=at, staleness_ms=milliseconds_since(pinned.point.committed_at, now), sealer=sealer, memberships=memberships)
+def answer(pinned: Pinned, *, at: int, now: int, sealer: Sealer, memberships: Memberships | None = None, asked_id: str | None = None) -> Profile:
+    """The profile as of ``at``, asked at ``now`` (microseconds), by ``asked_id`` where a person's id was asked for."""
+    staleness_ms = milliseconds_since(pinned.point.committed_at, now)
+    return answer_with(pinned, at=at, staleness_ms=staleness_ms, sealer=sealer, memberships=memberships, asked_id=asked_id)
 
 
-def answer_with(pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer, memberships: Memberships | None = None) -> Profile:
+def answer_with(
+    pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer, memberships: Memberships | None = None, asked_id: str | None = None
+) -> Profile:
     """The profile with a staleness that is known already: a replay has it from the receipt."""
+    moved = None if asked_id == pinned.person.id else asked_id
     point, plan = pinned.point, pinned.plan
     traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
     segments, rules = (memberships.segments(pinned, at), memberships.rules_of(pinned)) if memberships else ([], "")
     claims = Claims(
-        pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions, rules=rules
-    )
+        pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions,
+        (PERSON_ID, moved) if moved else (), rules,
+    )  # fmt: skip
     as_of, complete = plan.as_of(at), point.complete
     receipt = Receipt(sealer.seal(claims), point.manifest_id, point.cut, point.head, as_of, point.definitions_hash, staleness_ms, complete, point.decisions)
     identifiers = [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members]
-    return Profile(pinned.person.id, identifiers, traits, segments, receipt)
+    return Profile(pinned.person.id, identifiers, traits, segments, receipt, moved or msgspec.UNSET)

@@ -51,6 +51,7 @@ _EDGES = """
     )
     SELECT here, a, b, epoch, part, spot FROM kept UNION ALL SELECT there, a, b, epoch, part, spot FROM kept WHERE there <> here ORDER BY 1
 """
+_IDS = "SELECT left(sha256(node), 24), node FROM pinned WHERE person_id <> 'p_' || left(sha256(node), 24) ORDER BY 1"
 _OF_SEVERAL = "SELECT person_id, list(node) FROM pinned GROUP BY person_id HAVING count(*) > 1 ORDER BY person_id"
 
 
@@ -67,6 +68,8 @@ def build_base(tables: TenantTables, manifest: Manifest, folder: Path) -> None:
         _write(environment, "merged", _merged_pairs(several, environment, layout))
         inside = sorted_rows(tables, manifest, BATCH_EDGES, sql=_EDGES, spill=folder, beside={"nodes": BATCH_NODES})
         _write(environment, "edges", _edge_pairs(inside))
+        ids = sorted_rows(tables, manifest, BATCH_NODES, sql=_IDS, spill=folder)
+        _write(environment, "ids", ((name.encode(), node.encode()) for name, node in _rows(ids)))
         write_description(environment, manifest)
         environment.sync(True)
     finally:

@@ -2,7 +2,8 @@
 
 Databases: ``nodes`` node → person id and what is unusual about it (``Place``), ``persons`` person id → members, ``states`` node → slots (layout.py),
 ``merged`` id of a person with several nodes → their slots merged, so that a read has one part to decode, ``edges`` component → the edges that touch it
-(none of blocked nodes), for persons that later edges or decisions may part or join again: their nodes are read one by one then.
+(none of blocked nodes), for persons that later edges or decisions may part or join again: their nodes are read one by one then; ``ids`` the id that a
+node would give a person → node, for nodes after which nobody is named at the cut.
 """
 
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ import lmdb
 import msgspec
 
 from millrace.errors import CoverageError
+from millrace.identity import person_id
 from millrace.manifest import Manifest
 
-FORMAT = 2
-DATABASES = ("nodes", "persons", "states", "merged", "edges")
+FORMAT = 3
+DATABASES = ("nodes", "persons", "states", "merged", "edges", "ids")
 LARGEST_BYTES = 1 << 38
 """Address space, not disk: the file grows with what is in it."""
 
@@ -88,7 +90,7 @@ class BaseReader:
 
     def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
         self._transaction, self._get = transaction, transaction.get
-        self._nodes, self._persons, self._states, self._merged, self._edges = (databases[name] for name in DATABASES)
+        self._nodes, self._persons, self._states, self._merged, self._edges, self._ids = (databases[name] for name in DATABASES)
 
     def person_of(self, node: str) -> str | None:
         """Id of the person a node belongs to at the cut; None for a node batch does not know."""
@@ -118,6 +120,14 @@ class BaseReader:
         person_id = self.person_of(node)
         return person_id is not None and self.members(person_id)[0].node == node
 
+    def anchor(self, person: str) -> str | None:
+        """The node that gives a person this id; None when batch knows no such node."""
+        own = next((member.node for member in self.members(person) if person_id(member.node) == person), None)
+        if own is not None:
+            return own
+        found = self._get(person.removeprefix("p_").encode(), db=self._ids)
+        return None if found is None else found.decode()
+
     def states(self, node: str) -> bytes | None:
         """Slots of a node, encoded; None when it has none."""
         return self._get(node.encode(), db=self._states)
@@ -142,6 +152,9 @@ class NoReader(BaseReader):
 
     def component(self, component: str) -> tuple[list[Member], list[Edge]]:
         return [], []
+
+    def anchor(self, person: str) -> str | None:
+        return None
 
     def members(self, person_id: str) -> list[Member]:
         return []

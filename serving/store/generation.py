@@ -167,6 +167,12 @@ class Generation:
             if (person := self.person(node)) and person.members[0].node == node and not self._reader.is_first_member(node):
                 yield person
 
+    def anchor(self, person: str) -> tuple[str | None, bool]:
+        """The node that gives a person this id, whoever holds it now; None for an id that no node gives. The flag: not certain yet, ask again."""
+        known = self._reader.anchor(person) or self._persons.anchors.get(person)
+        more = known is None and self._persons.name_some()
+        return known or self._persons.anchors.get(person), more
+
     def close(self) -> None:
         if self._held:
             self._held.close()

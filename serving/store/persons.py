@@ -17,6 +17,8 @@ from serving.store.batch_base import Member
 from serving.store.regrouping import Change, Group, NodeSource, Person, Region
 from serving.store.sightings import NOTHING_FRESH, Sightings
 
+NAMED_AT_ONCE = 10_000
+
 
 class Persons:
     """``find`` may be called under the store's lock while another thread prepares the next change; ``apply`` needs the lock.
@@ -33,6 +35,8 @@ class Persons:
         self._isolated: set[str] = set()
         self._sightings = Sightings()
         self._decided_for, self._decided_units = UNDECIDED, set[str]()
+        self._unnamed: list[str] = []
+        self._anchors: dict[str, str] = {}
 
     @property
     def nodes(self) -> Collection[str]:
@@ -54,6 +58,17 @@ class Persons:
         of_batch += [(one, [member]) for one, member in found.items() if one in self._of_batch]
         found |= {member.node: member for _, members in of_batch for member in members}
         return Person(person_id(anchor(found.values())), [found[node] for node in by_priority(found)], of_batch)
+
+    def name_some(self) -> bool:
+        """Works out the ids that some of the nodes give to persons, so that ``anchors`` knows them; False when all are known. Needs the lock, like ``apply``."""
+        some, self._unnamed = self._unnamed[-NAMED_AT_ONCE:], self._unnamed[:-NAMED_AT_ONCE]
+        self._anchors.update((person_id(node), node) for node in some)
+        return bool(self._unnamed)
+
+    @property
+    def anchors(self) -> dict[str, str]:
+        """The node that gives a person an id, of nodes met after the cut."""
+        return self._anchors
 
     def prepare(self, edges: pa.Table, base: NodeSource) -> Change:
         """The change that rows of the edges table bring; they may come in any order and repeat each other."""
@@ -86,6 +101,7 @@ class Persons:
     def apply(self, change: Change) -> None:
         self.decisions = change.decisions
         self._sightings.add(change.fresh)
+        self._unnamed += change.nodes.keys() - self._nodes.keys()
         self._nodes.update(change.nodes)
         self._of_batch |= change.of_batch
         self._groups.update(change.groups)

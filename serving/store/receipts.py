@@ -11,6 +11,7 @@ import msgspec
 
 from millrace.errors import MillraceError
 
+PERSON_ID = "person_id"
 _SEAL_BYTES = 16
 _PURPOSE = b"millrace receipt v1"
 
@@ -20,8 +21,8 @@ class ForgedReceipt(MillraceError):
 
 
 class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked.
-    ``rules``: the hash of the rules of segments, empty without."""
+    """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked,
+    or the person's id by which somebody asked for a profile that another holds now. ``rules``: the hash of the rules of segments, empty without."""
 
     node: str
     manifest_id: int | None

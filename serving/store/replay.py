@@ -46,7 +46,8 @@ def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, s
         memberships = _memberships(tables, claims.rules, definitions, pinned) if claims.rules else None
     except (CoverageError, DeltaError, FileNotFoundError) as error:
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask for the profile again") from error
-    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer, memberships=memberships))
+    asked_id = str(claims.question[1]) if claims.question else None
+    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer, memberships=memberships, asked_id=asked_id))
 
 
 def _memberships(tables: TenantTables, rules_hash: str, newest: Definitions, pinned: Pinned) -> Judges:

@@ -104,6 +104,15 @@ class Store:
             yield from (pinned for pinned in found if pinned is not None)
             time.sleep(0)
 
+    def anchor(self, person: str) -> str | None:
+        """The node that a person of this id is or was named after; None when there is none."""
+        while True:
+            with self._lock:
+                serving = self._follower.serving
+                node, more = serving.anchor(person) if serving else (None, False)
+            if node is not None or not more:
+                return node
+
     def point(self) -> Point | None:
         """Where answers stand; None until there are any."""
         with self._lock:
