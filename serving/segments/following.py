@@ -43,7 +43,8 @@ AT_ONCE = 500
 
 @dataclass
 class Parts:
-    """What the follower is made of. ``rules``: the segments for a version that serves this view; called often, it must be quick when nothing has changed."""
+    """What the follower is made of. ``rules``: the segments for a version that serves this view; called often, it must be quick when nothing has changed;
+    ``trouble``: what is wrong with the definitions, if anything."""
 
     tables: TenantTables
     publisher: Publisher
@@ -52,6 +53,7 @@ class Parts:
     secret: bytes
     clock: Callable[[], int]
     poll_s: float
+    trouble: Callable[[], str | None] = lambda: None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -179,6 +181,7 @@ class SegmentFollower:
 
     def _follow_rules(self, generation: Generation) -> None:
         generation.know(self._parts.definitions())
+        self._tell("definitions", self._parts.trouble())
         rules = self._parts.rules(generation.definitions.views[PERSON])
         if rules.hash != self._rules.hash:
             self._use(generation, rules)

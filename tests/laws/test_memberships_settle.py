@@ -9,59 +9,27 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millrace.definitions import Definitions
 from millrace.finish import MICROS, micros
 from millrace.identity_decisions import read_decisions
-from millrace.manifest import Manifest
-from millrace.resolution import resolve
-from millrace.tables import DECISION, DECISIONS, EDGES, LEDGER, SEGMENT_SETTLEMENTS
+from millrace.tables import SEGMENT_SETTLEMENTS
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from tests.laws.oracle_persons import Decided
 from tests.laws.oracle_segments import memberships
 from tests.serving.segments.hand_made import DAY_US, HOUR_US, Follow
-from tests.serving.store.by_hand import PATIENT, SECRET, TRAITS, HandMade, Order, Placed, definitions_of, edges_of
+from tests.serving.segments.ruled import RULED, Tenant, time_of
+from tests.serving.store.by_hand import PATIENT, Order
 from tests.serving.store.stores import NOW
 from tests.tiers import LAW_EXAMPLES
 
-RULED = Definitions(views=definitions_of(TRAITS).views)
 NODES = ("user_id:a", "user_id:b", "user_id:c", "email:m", "email:n", "phone:p", "anonymous_id:d", "anonymous_id:e")
 LENGTHS = (0, 1, MICROS, 20 * 60 * MICROS, HOUR_US, 3 * HOUR_US, DAY_US, 2 * DAY_US + HOUR_US)
-
-
-class Tenant(HandMade):
-    """Epochs come to exist when the clock says; batch versions follow rules and decisions."""
-
-    def __init__(self, root: Path, clock: Any) -> None:
-        super().__init__(root, RULED)
-        self.clock = clock
-
-    def ledger_rows(self, *epochs: tuple[int, int]) -> pa.Table:
-        rows = super().ledger_rows(*epochs).to_pylist()
-        return pa.Table.from_pylist([row | {"committed_at": _time(self.clock.now)} for row in rows], schema=LEDGER.schema)
-
-    def nodes(self, placed: list[Placed]) -> pa.Table:
-        return resolve(pa.Table.from_pylist(edges_of(placed), schema=EDGES), RULED.identity.compiled(SECRET), read_decisions(self.tables)).nodes
-
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None) -> Manifest:
-        return super().manifest(cut, versions, rolled_back_to=rolled_back_to, decisions=read_decisions(self.tables).number)
-
-    def decide(self, kind: str, a: str, b: str | None, withdraws: int | None = None) -> None:
-        row = {"decision_id": read_decisions(self.tables).number + 1, "decided_at": _time(self.clock.now), "kind": kind, "a": a, "b": b, "withdraws": withdraws}
-        self.tables.add(DECISIONS, pa.Table.from_pylist([row], schema=DECISION))
-
-    def expected(self, head: int, decisions: int, now: int) -> dict[str, frozenset[str]]:
-        stand = read_decisions(self.tables, upto=decisions)
-        return dict(memberships([one for one in self.log if one.epoch <= head], now, Decided(stand.joined, stand.parted, stand.removed)))
 
 
 @contextmanager
@@ -69,6 +37,11 @@ def bases_in_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseFolders, "_run_child", lambda folders, draft, manifest: build_base(folders._tables, manifest, draft))
         yield
+
+
+def expected(tenant: Tenant, head: int, decisions: int, now: int) -> dict[str, frozenset[str]]:
+    stand = read_decisions(tenant.tables, upto=decisions)
+    return dict(memberships([one for one in tenant.log if one.epoch <= head], now, Decided(stand.joined, stand.parted, stand.removed)))
 
 
 def play(dice: random.Random, follow: Follow, tenant: Tenant) -> None:
@@ -97,11 +70,7 @@ def play(dice: random.Random, follow: Follow, tenant: Tenant) -> None:
 def _order(dice: random.Random, now: int) -> Order:
     at = now - dice.choice((0, HOUR_US, 2 * HOUR_US, 5 * HOUR_US, DAY_US, 2 * DAY_US, 40 * DAY_US, -4 * 60 * MICROS)) - dice.randrange(HOUR_US // 1_000) * 1_000
     node, *also = dice.sample(NODES, dice.choice((1, 1, 1, 2, 2, 3)))
-    return Order(node, at=_time(at // 1_000 * 1_000).isoformat(), revenue=str(dice.choice((1, 7, 10, 25, -5))), store=dice.choice(("north", "south")), also=tuple(also))
-
-
-def _time(at: int) -> datetime:
-    return datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
+    return Order(node, at=time_of(at // 1_000 * 1_000).isoformat(), revenue=str(dice.choice((1, 7, 10, 25, -5))), store=dice.choice(("north", "south")), also=tuple(also))
 
 
 def told_truly(follow: Follow, tenant: Tenant, known: int) -> int:
@@ -109,7 +78,7 @@ def told_truly(follow: Follow, tenant: Tenant, known: int) -> int:
     rows = follow.rows()
     for row in rows[known:]:
         at = micros(row["at"])
-        now, before = (tenant.expected(row["head"], row["decisions"], when).get(row["person_id"], frozenset()) for when in (at, at - 1))
+        now, before = (expected(tenant, row["head"], row["decisions"], when).get(row["person_id"], frozenset()) for when in (at, at - 1))
         assert (row["segment"] in now) == (row["change"] == "entered"), row
         if row["because"] == "time":
             assert (row["segment"] in before) != (row["segment"] in now), row
@@ -130,8 +99,8 @@ def test_live_is_settled_is_computed_directly(seed: int) -> None:
                 for _ in range(dice.randrange(1, 4)):
                     play(dice, follow, tenant)
                 follow.settle()
-                expected = tenant.expected(tenant.epochs, read_decisions(tenant.tables).number, follow.clock.now)
-                assert follow.held() == follow.directly() == follow.from_table() == expected
+                by_the_book = expected(tenant, tenant.epochs, read_decisions(tenant.tables).number, follow.clock.now)
+                assert follow.held() == follow.directly() == follow.from_table() == by_the_book
                 known = told_truly(follow, tenant, known)
             assert {row.change_id for _, row in follow.topic.records} == {row["change_id"] for row in follow.rows()}
             settled = follow.tables.read(SEGMENT_SETTLEMENTS).to_pylist()
