@@ -1,6 +1,7 @@
 """Who is in which segment, by the book: orders of a person in plain Python, windows as whole tiles. Imports no module of the product."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ def in_window(at: int, now: int, *, window: int, hop: int) -> bool:
 
 
 def memberships(placed: Iterable[Any], now: int, decided: Decided = Decided()) -> Mapping[str, frozenset[str]]:
-    """Segments of everybody who is in one: those of hand_made.RULES over what is in the log."""
+    """Segments of everybody who is in one: those of ruled.SEGMENTS over what is in the log."""
     log = list(placed)
     sightings = [(one.order.node, other, (one.epoch, 0, one.offset)) for one in log for other in one.order.also or (one.order.node,)]
     found = {}
@@ -31,15 +32,21 @@ def memberships(placed: Iterable[Any], now: int, decided: Decided = Decided()) -
 
 
 def _segments(placed: list[Any], now: int) -> Iterable[str]:
+    """The rules of ruled.SEGMENTS, one by one."""
     times = [micros(one.order) for one in placed]
-    if len(placed) >= 2:
-        yield "buyers"
-    if any(in_window(at, now, window=3 * HOUR, hop=HOUR) for at in times):
-        yield "active"
-    spent = (Decimal(one.order.revenue) for one, at in zip(placed, times, strict=True) if in_window(at, now, window=2 * DAY, hop=DAY))
-    if sum(spent, Decimal()) >= 20:
-        yield "spenders"
-    if placed and now >= min(times) + DAY:
-        yield "settled_in"
-    if placed and max(zip(times, (one.offset for one in placed), placed, strict=True), key=lambda one: one[:2])[2].order.store == "north":
-        yield "north"
+    spends = [(at, Decimal(one.order.revenue)) for at, one in zip(times, placed, strict=True)]
+    rolling = sum((revenue for at, revenue in spends if in_window(at, now, window=2 * DAY, hop=DAY)), Decimal())
+    end = (now - 2 * DAY) // DAY
+    before = sum((revenue for at, revenue in spends if end - 2 <= at // DAY < end), Decimal())
+    recent = sum(in_window(at, now, window=3 * HOUR, hop=HOUR) for at in times)
+    first_of_month = datetime.fromtimestamp(now // 1_000_000, UTC).replace(day=1, hour=0, minute=0, second=0)
+    this_month = [at for at in times if round(first_of_month.timestamp()) * 1_000_000 <= at and at // DAY <= now // DAY]
+    seconds = max(0, now - max(times)) // 1_000_000 if times else None
+    last = max(zip(times, (one.offset for one in placed), placed, strict=True), key=lambda one: one[:2])[2].order.store if placed else None
+    is_slipping = before > rolling and bool(this_month)
+    holds = {
+        "buyers": len(placed) >= 2, "active": recent >= 1, "spenders": rolling >= 20, "settled_in": bool(times) and min(times) <= now - DAY, "north": last == "north",
+        "slipping": is_slipping, "today": any(at // DAY == now // DAY for at in times), "quiet": seconds is not None and 7_200 < seconds <= 90_000,
+        "busy": recent >= 2, "northern_quiet": (last == "north" and recent < 1) or is_slipping,
+    }  # fmt: skip
+    return (name for name, is_true in holds.items() if is_true)

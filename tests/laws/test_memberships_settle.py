@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from millrace.finish import MICROS, micros
 from millrace.identity_decisions import read_decisions
 from millrace.tables import SEGMENT_SETTLEMENTS
+from serving.segments.watching import Declared
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from tests.laws.oracle_persons import Decided
@@ -91,7 +92,7 @@ def told_truly(follow: Follow, tenant: Tenant, known: int) -> int:
 def test_live_is_settled_is_computed_directly(seed: int) -> None:
     dice = random.Random(seed)
     with bases_in_process(), tempfile.TemporaryDirectory() as folder:
-        follow = Follow(Path(folder), definitions=RULED)
+        follow = Follow(Path(folder), definitions=RULED, declared=Declared(RULED))
         tenant, known = Tenant(Path(folder), follow.clock), 0
         follow.clock.now = NOW
         try:

@@ -11,9 +11,21 @@ from millrace.manifest import Manifest
 from millrace.resolution import resolve
 from millrace.tables import DECISION, DECISIONS, EDGES, LEDGER
 from tests.serving.segments.hand_made import Clock
-from tests.serving.store.by_hand import SECRET, TRAITS, HandMade, Placed, definitions_of, edges_of
+from tests.serving.store.by_hand import SECRET, TRAITS, HandMade, Placed, edges_of
 
-RULED = Definitions(views=definitions_of(TRAITS).views)
+MORE = {
+    "spend_before": {"op": "sum", "event": "Order", "value": "properties.revenue", "window": "2d", "ago": "2d"},
+    "orders_today": {"op": "count", "event": "Order", "window": "today"},
+    "orders_this_month": {"op": "count", "event": "Order", "window": "this_month"},
+    "quiet_s": {"op": "time_since", "event": "Order"},
+    "busy_by_two": {"expr": "orders_3h / 2"},
+}
+SEGMENTS = {
+    "buyers": "orders >= 2", "active": "orders_3h >= 1", "spenders": "spend_2d >= 20", "settled_in": "first_at <= now - 1d", "north": "last_store = 'north'",
+    "slipping": "spend_before > spend_2d and orders_this_month >= 1", "today": "orders_today >= 1", "quiet": "quiet_s > 7200 and quiet_s <= 90000",
+    "busy": "busy_by_two >= 1", "northern_quiet": "north and not active or slipping",
+}  # fmt: skip
+RULED = Definitions.model_validate({"views": {"person": {"key": "node", "traits": TRAITS | MORE}}, "segments": SEGMENTS})
 
 
 def time_of(at: int) -> datetime:

@@ -8,6 +8,7 @@ import pytest
 from millrace.identity import person_id
 from serving.segments.cohorts import Cohorts
 from serving.segments.delivery import tidy
+from serving.segments.watching import Declared
 from tests.serving.segments.hand_made import HOUR_US, Follow
 from tests.serving.segments.ruled import RULED, Tenant
 from tests.serving.store.by_hand import Order
@@ -19,7 +20,7 @@ ANN, BOB, MAIL = "user_id:ann", "user_id:bob", "email:m"
 
 @pytest.fixture
 def follow(tmp_path: Path, builds_in_process: None) -> Iterator[Follow]:
-    found = Follow(tmp_path, definitions=RULED)
+    found = Follow(tmp_path, definitions=RULED, declared=Declared(RULED))
     yield found
     found.close()
 
