@@ -3,7 +3,6 @@
 Rules see the same values an answer of the API shows, in the Python form of algebra.py. When values change by themselves turning.py knows.
 """
 
-import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -46,6 +45,8 @@ class Judge:
 
     def judge(self, pinned: Pinned, at: int) -> Judgement:
         """The verdict about a person as of ``at`` (microseconds)."""
+        if not self._rules:
+            return NOWHERE
         batch, speed = [decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed]
         values = self._values(batch, speed, at, pinned.person.id)
         due = self._turns.next(batch, speed, at)
@@ -75,31 +76,6 @@ class Judge:
                 value = answers[name].value
                 values[name] = None if value is None else form(value)
         return values
-
-
-class Judges:
-    """The judge for whatever a person was pinned with; made anew when the version served or the rules change."""
-
-    def __init__(self, rules: Callable[[View], Rules]) -> None:
-        self._rules, self._lock = rules, threading.Lock()
-        self._made: tuple[Plan, Rules, Judge] | None = None
-
-    def of(self, pinned: Pinned) -> Judge:
-        plan = pinned.plan
-        rules, made = self._rules(plan.view), self._made
-        if made is None or made[0] is not plan or made[1] is not rules:
-            self._made = made = plan, rules, Judge(plan.view, plan.layout, rules)
-        return made[2]
-
-    def segments(self, pinned: Pinned, at: int) -> list[str]:
-        """Names of the segments the person is in, in order of the name."""
-        judge = self.of(pinned)
-        return sorted(judge.judge(pinned, at).names) if judge.rules.segments else []
-
-    def rules_of(self, pinned: Pinned) -> str:
-        """The hash of the rules they stand on; empty when there are none."""
-        rules = self.of(pinned).rules
-        return rules.hash if rules.segments else ""
 
 
 def _only(view: View, names: Collection[str]) -> View:

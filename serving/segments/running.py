@@ -7,7 +7,8 @@ from pathlib import Path
 from millrace.delta import TenantTables
 from millrace.settings import Settings
 from serving.segments.delivery import KafkaMemberships
-from serving.segments.following import Parts, SegmentFollower
+from serving.segments.following import SegmentFollower
+from serving.segments.parts import Parts
 from serving.segments.watching import Watch
 from serving.store.store import now_micros
 

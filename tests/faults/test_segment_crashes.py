@@ -99,7 +99,7 @@ def tenant_here(broker: Any, tmp_path: Path) -> Tenant:
     return Tenant(tmp_path, broker.bootstrap)
 
 
-def nothing_lost_and_nothing_twice(tenant: Tenant) -> None:
+def check_nothing_is_lost_and_nothing_twice(tenant: Tenant) -> None:
     rows, records = tenant.rows(), tenant.records()
     held = members_after([(row["segment"], row["person_id"], row["change"]) for row in rows])
     assert sorted(held.values(), key=sorted) == sorted(expected(tenant), key=sorted)
@@ -133,7 +133,7 @@ def test_the_follower_dies_and_the_next_run_tells_the_rest_once(point: str, tena
     tenant.crash(f"{point}:{2 if point == 'segments.published' else 1}")
     tenant.write(Order("user_id:0", store="south"), Order("user_id:1", at="2025-01-01T00:00:00Z", store="north"), Order("user_id:new"))
     tenant.caught_up()
-    nothing_lost_and_nothing_twice(tenant)
+    check_nothing_is_lost_and_nothing_twice(tenant)
     before = tenant.rows()
     tenant.caught_up()
     assert tenant.rows() == before
@@ -149,7 +149,7 @@ def test_killed_at_any_moment_nothing_is_lost(tenant_here: Tenant) -> None:
             process.kill()
             process.wait()
     tenant.caught_up()
-    nothing_lost_and_nothing_twice(tenant)
+    check_nothing_is_lost_and_nothing_twice(tenant)
 
 
 def test_a_state_that_is_lost_leaves_no_gap_in_the_topic(tenant_here: Tenant) -> None:
@@ -159,4 +159,4 @@ def test_a_state_that_is_lost_leaves_no_gap_in_the_topic(tenant_here: Tenant) ->
     shutil.rmtree(tenant.root / tenant.tables.tenant / "segments")
     tenant.write(Order("user_id:b", store="north"))
     tenant.caught_up()
-    nothing_lost_and_nothing_twice(tenant)
+    check_nothing_is_lost_and_nothing_twice(tenant)
