@@ -47,7 +47,7 @@ def trait_sql(trait: Trait, at: int) -> str:
 
 def _aggregate(trait: Trait, value: str, day: str, at: int) -> str:
     if trait.op == "time_since":
-        return f"greatest(0, epoch_us({_time(at)}) - epoch_us(max(event_time))) // {MICROS}"
+        return f"CASE WHEN max(event_time) > {_time(at)} THEN 0 ELSE (epoch_us({_time(at)}) - epoch_us(max(event_time))) // {MICROS} END"
     if trait.since:
         last = f"(SELECT max(event_time) FROM events{_where(_chosen(trait.since, None))})"
         return f"count(*) FILTER (coalesce(event_time > {last}, true))"
