@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from millrace.algebra import NUMBER_TYPE, SCALE, average, scaled
 from millrace.columns.finish import window_column
 from millrace.finish import micros
-from millrace.finished_columns import finished_column
+from millrace.finished_columns import derived_columns, finished_column
 from millrace.sketches import estimate
 from millrace.trait_values import is_simple
 from millrace.traits import Trait, View
@@ -21,6 +21,9 @@ def finish_persons(merged: pa.Table, view: View, *, keep: list[str], as_of: date
     for name, trait in view.traits.items():
         states = [merged[window_column(trait, n)].combine_chunks() for n in range(len(trait.states))]
         found = found.append_column(name, _value(trait, states) if is_simple(trait) else finished_column(trait, states, micros(as_of)))
+    finished = {name: found[name].combine_chunks() for name in view.traits}
+    for name, column in derived_columns(finished, view, micros(as_of)).items():
+        found = found.append_column(name, column)
     return found
 
 

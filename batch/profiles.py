@@ -82,7 +82,8 @@ def tiles_of(view: View, as_of: datetime) -> list[tuple[int, int]]:
     A trait that looks at the time itself changes with every moment."""
     at = micros(as_of)
     tiles = [trait.span.tiles(at) for trait in view.traits.values() if trait.hop != ALL_TIME]
-    return tiles + [(at, at) for trait in view.traits.values() if trait.is_timed][:1]
+    is_timed = any(trait.is_timed for trait in view.traits.values()) or any(one.looks_at_now for one in view.compiled)
+    return [*tiles, (at, at)] if is_timed else tiles
 
 
 def _publish(session: Session, tables: TenantTables, head: Head, *, as_of: datetime, settings: BatchSettings) -> int:

@@ -58,7 +58,7 @@ class Definitions(BaseModel):
         if shown["identity"]["normaliser"] == FIRST_NORMALISER:
             del shown["identity"]["normaliser"]  # hashes of then stay what they were
         for view in shown["views"].values():
-            for trait in view["traits"].values():
+            for trait in (*view["traits"].values(), *view.get("derived", {}).values()):
                 trait.pop("description", None)
         kept = {name: {state.name: sorted(hops) for state, hops in states.items()} for name, states in self.states.items()}
         return hashlib.sha256(json.dumps([shown, kept], sort_keys=True).encode()).hexdigest()[:16]

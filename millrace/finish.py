@@ -5,46 +5,24 @@ States are in the Python form of algebra.py. An answer's values are ints (counts
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 from millrace.algebra import average, plain
 from millrace.sketches import estimate
+from millrace.times import MICROS, micros, time_text
 from millrace.trait_values import NOTHING, tell
-from millrace.traits import Trait
-from millrace.windows import MICROS
+from millrace.traits import Answers, Trait
 
-__all__ = ["MICROS", "Value", "finish", "finisher", "micros", "show", "time_text", "value_of_nothing"]
+__all__ = ["MICROS", "Value", "finish", "finisher", "micros", "show", "show_as", "time_text", "value_of_nothing"]
 Value = int | str | bool | list[Any] | None
-_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = 86_400 * MICROS
-_TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
-
-
-def time_text(at: int) -> str:
-    """Microseconds since 1970 as RFC 3339 with ``Z``; the fraction only when it is not zero."""
-    day, rest = divmod(at, _DAY)
-    second, fraction = divmod(rest, MICROS)
-    minute, second = divmod(second, 60)
-    clock = f"{_date(day)}T{_TWO_DIGITS[minute // 60]}:{_TWO_DIGITS[minute % 60]}:{_TWO_DIGITS[second]}"
-    return f"{clock}.{fraction:06d}Z" if fraction else f"{clock}Z"
-
-
-@lru_cache(4096)
-def _date(day: int) -> str:
-    return (_EPOCH + timedelta(day)).date().isoformat()
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since 1970 of a time; one without a zone is taken as UTC."""
-    naive = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    return (naive - _EPOCH) // _MICROSECOND
-
-
 _SHOWN: dict[str, Callable[[Any], Any]] = {"number": plain, "string": str, "time": time_text}
+
+
+def show_as(kind: Answers, value: Any) -> Value:
+    """A value of an expression as an answer has it."""
+    text = {"number": plain, "time": time_text, "times": lambda times: [time_text(at) for at in times], "list": list}.get(kind)
+    return value if value is None or text is None else text(value)
 
 
 def show(trait: Trait, value: Any) -> Value:

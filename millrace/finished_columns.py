@@ -1,17 +1,19 @@
 """Finished traits as typed Arrow columns, each value by the same function the store uses. The publish of profiles calls it, in the driver and on executors."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from millrace.algebra import SCALE
-from millrace.python_states import python_states
+from millrace.algebra import KINDS, SCALE
+from millrace.derived import evaluate
+from millrace.python_states import plain_values, python_states
 from millrace.states import State
-from millrace.tables import trait_type
+from millrace.tables import DERIVED_TYPES, trait_type
 from millrace.trait_values import tell
-from millrace.traits import Trait
+from millrace.traits import Trait, View
 
 
 def finished_column(trait: Trait, states: list[pa.Array], at: int) -> pa.Array:
@@ -24,6 +26,24 @@ def finished_column(trait: Trait, states: list[pa.Array], at: int) -> pa.Array:
     if trait.answers == "counts":
         inner = kind.value_type.field("value").type
         return pa.array([None if value is None else [{"value": typed(one, inner), "count": count} for one, count in value] for value in values], kind)
+    return _of_type(values, kind)
+
+
+def derived_columns(finished: Mapping[str, pa.Array], view: View, at: int) -> dict[str, pa.Array]:
+    """The derived traits of each row, by name, from the finished traits they are computed from."""
+    rows = zip(*(raw_values(finished[name]) for name in view.inputs), strict=True) if view.inputs else [()] * len(next(iter(finished.values())))
+    found = [evaluate(view.compiled, dict(zip(view.inputs, row, strict=True)), at) for row in rows]
+    return {one.name: _of_type([row[one.name] for row in found], DERIVED_TYPES[one.answers]) for one in view.compiled}
+
+
+def raw_values(column: pa.Array) -> list[Any]:
+    """A finished column in the Python form of the algebra."""
+    if pa.types.is_list(column.type):
+        return [None if one is None else tuple(raw_values(pa.array(one, column.type.value_type))) for one in column.to_pylist()]
+    return plain_values(column)
+
+
+def _of_type(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array([typed(value, kind) for value in values], kind)
 
 
@@ -36,5 +56,5 @@ def _with_none(column: pa.Array, state: State) -> list[Any]:
     there = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     found: list[Any] = [None] * len(column)
     for place, value in zip(there.tolist(), python_states(column.take(pa.array(there)), state), strict=True):
-        found[place] = value
+        found[place] = KINDS[state.kind].fold([value]) if state.kind in ("counts", "spread") else value  # Spark only joins them
     return found

@@ -13,27 +13,28 @@ from millrace.states import State
 def python_states(column: pa.Array, state: State) -> list[Any]:
     """The states of a column without nulls, in Python form."""
     if state.kind == "squares":
-        return [squares(*parts) for parts in zip(*(_plain_values(column.field(number)) for number in range(3)), strict=True)]
+        return [squares(*parts) for parts in zip(*(plain_values(column.field(number)) for number in range(3)), strict=True)]
     if state.kind in LIST_KINDS:
         return _lists(column, is_counted=state.kind in ("counts", "spread"))
     if state.kind in ("first", "last"):
-        fields = [_plain_values(column.field(name)) for name in ("at", "partition", "offset", "value")]
+        fields = [plain_values(column.field(name)) for name in ("at", "partition", "offset", "value")]
         return [list(parts) for parts in zip(*fields, strict=True)]
-    return _plain_values(column)
+    return plain_values(column)
 
 
 def _lists(column: pa.Array, *, is_counted: bool) -> list[Any]:
     entries = column.flatten()
     if is_counted:
         values, counts = entries.flatten()
-        found = [list(pair) for pair in zip(_plain_values(values), counts.to_pylist(), strict=True)]
+        found = [list(pair) for pair in zip(plain_values(values), counts.to_pylist(), strict=True)]
     else:
-        found = _plain_values(entries)
+        found = plain_values(entries)
     ends = np.cumsum(pc.list_value_length(column).to_numpy(zero_copy_only=False)).tolist()
     return [found[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _plain_values(column: pa.Array) -> list[Any]:
+def plain_values(column: pa.Array) -> list[Any]:
+    """A column of one value a row, in Python form."""
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.int64()).to_pylist()
     if pa.types.is_decimal(column.type):

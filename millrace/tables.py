@@ -185,6 +185,12 @@ def state_type(state: State) -> pa.DataType:
     return plain.get(state.kind, value)
 
 
+DERIVED_TYPES = {
+    "integer": pa.int64(), "number": NUMBER, "text": pa.string(), "time": TIME, "boolean": pa.bool_(), "list": pa.list_(pa.string()), "times": pa.list_(TIME),
+}  # fmt: skip
+"""Types of derived traits in ``serving/profiles``."""
+
+
 def counted_value(value: pa.DataType) -> pa.DataType:
     """A value and how many events had it."""
     return pa.struct([("value", value), ("count", pa.int64())])
@@ -218,6 +224,6 @@ def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
 
 def profiles_table(view: View) -> Table:
     """``serving/profiles``: one row a person with a typed column a trait; ``as_of`` and ``head`` say when the row was computed: nothing has changed it since."""
-    traits = [(name, trait_type(trait)) for name, trait in view.traits.items()]
+    traits = [(name, trait_type(trait)) for name, trait in view.traits.items()] + [(one.name, DERIVED_TYPES[one.answers]) for one in view.compiled]
     receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))

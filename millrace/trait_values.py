@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from millrace.algebra import UNIT, average
 from millrace.bounded import BOUND, current_run, is_rounded, longest_run, middle_of
 from millrace.sketches import estimate
+from millrace.times import MICROS
 from millrace.trait_checks import QUANTILES
 from millrace.traits import TOP, Trait
-from millrace.windows import MICROS
 from millrace.zones import local_day
 
 TOO_MANY = f"more than {BOUND:,} different values: they are not kept"

@@ -5,10 +5,13 @@ tiles). Traits that differ only in their window share states.
 """
 
 import re
+from contextlib import suppress
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from millrace.derived import Compiled, Derived, compile_derived
 from millrace.filters import Condition, parse_where, where_as_declared
 from millrace.states import PLAIN_TYPES, MessageType, State, state_of
 from millrace.trait_checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
@@ -109,6 +112,11 @@ class Trait(BaseModel):
         return kinds.get(self.op) or {"number": "number", "string": "text", "time": "time"}[self.resolved_type]  # type: ignore[return-value]
 
     @property
+    def expressed(self) -> str | None:
+        """Its type in expressions; None where it has none: values with counts, lists of numbers."""
+        return None if self.answers == "counts" or (self.answers == "list" and self.resolved_type != "string") else self.answers
+
+    @property
     def is_timed(self) -> bool:
         """Whether its value depends on the time of reading beyond which tiles its window has."""
         return self.op in ("time_since", "streak")
@@ -142,37 +150,53 @@ class Trait(BaseModel):
 
 class View(BaseModel):
     """Traits of one kind of key. ``node``: the identifier that owns the event; a person's answer merges the rows of all his nodes.
-    ``time_zone``: whose days the calendars of its traits have."""
+    ``time_zone``: whose days the calendars of its traits have. ``derived``: traits that are expressions over others; they are declared among the traits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: Literal["node"]
     time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
     traits: dict[str, Trait] = Field(min_length=1)
+    derived: dict[str, Derived] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
-    def _one_calendar(cls, found: Any) -> Any:
-        """Hands its time zone to the traits, which know then what their days are."""
-        if not isinstance(found, dict) or not isinstance(found.get("traits"), dict) or "time_zone" not in found:
+    def _sorted_out(cls, found: Any) -> Any:
+        """Hands its time zone to the traits, which know then what their days are, and keeps traits that are expressions apart."""
+        if not isinstance(found, dict) or not isinstance(found.get("traits"), dict):
             return found
-        try:
-            zone = {"time_zone": check_zone(found["time_zone"])}
-        except ValueError:
-            return found  # told where it is written
-        return found | {"traits": {name: zone | trait if isinstance(trait, dict) else trait for name, trait in found["traits"].items()}}
+        traits = found["traits"]
+        if derived := {name: trait for name, trait in traits.items() if isinstance(trait, dict) and "expr" in trait}:
+            traits = {name: trait for name, trait in traits.items() if name not in derived}
+            found = found | {"derived": found.get("derived", {}) | derived}
+        with suppress(ValueError):  # a wrong zone is told where it is written
+            zone = {"time_zone": check_zone(found["time_zone"])} if "time_zone" in found else {}
+            traits = {name: zone | trait if isinstance(trait, dict) else trait for name, trait in traits.items()}
+        return found | {"traits": traits}
 
     @model_validator(mode="after")
     def _names(self) -> "View":
         if {trait.time_zone for trait in self.traits.values()} - {self.time_zone}:
             raise ValueError("a view has one time zone for all its traits; write time_zone beside key")
-        wrong = [name for name in self.traits if not NAME.match(name)]
+        names = [*self.traits, *self.derived]
+        wrong = [name for name in names if not NAME.match(name)]
         if wrong:
             raise ValueError(f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter")
-        taken = [name for name in self.traits if name in PROFILE_COLUMNS]
+        taken = [name for name in names if name in PROFILE_COLUMNS]
         if taken:
             raise ValueError(f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names")
+        self.compiled  # noqa: B018  (a wrong expression is told here)
         return self
+
+    @cached_property
+    def compiled(self) -> tuple[Compiled, ...]:
+        """The derived traits, each after those it names."""
+        return compile_derived(self.derived, {name: trait.expressed for name, trait in self.traits.items() if trait.expressed})
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Traits that derived ones are computed from."""
+        return tuple(dict.fromkeys(name for one in self.compiled for name in one.inputs))
 
     @property
     def states(self) -> dict[State, frozenset[int]]:

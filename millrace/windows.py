@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from millrace.times import MICROS
 from millrace.zones import date_of, day_of, day_start, local_day
 
-MICROS = 1_000_000
 HOUR, DAY, ALL_TIME, LOCAL_DAY = 3_600, 86_400, 0, -86_400
 """Hops: the length of a tile in seconds, 0 for all time. LOCAL_DAY: days of a time zone; a tile starts, in the tables, at its date's midnight in UTC."""
 LONGEST = 731 * DAY

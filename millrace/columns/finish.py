@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -11,9 +10,13 @@ from pyspark.sql import functions as F
 from millrace.algebra import NUMBER, VALUE_TYPES
 from millrace.columns.algebra import merge
 from millrace.finish import micros
-from millrace.finished_columns import finished_column
+from millrace.finished_columns import derived_columns, finished_column
 from millrace.trait_values import is_simple
 from millrace.traits import ALL_TIME, Trait, View
+
+_DERIVED_TYPES = {
+    "integer": "BIGINT", "number": NUMBER, "text": "STRING", "time": "TIMESTAMP", "boolean": "BOOLEAN", "list": "ARRAY<STRING>", "times": "ARRAY<TIMESTAMP>",
+}  # fmt: skip
 
 
 def trait_type(trait: Trait) -> str:
@@ -42,7 +45,7 @@ def finish_windows(merged: DataFrame, view: View, *, keep: Sequence[str], as_of:
     in_python = {name: trait for name, trait in view.traits.items() if trait.op == "approx_distinct" or not is_simple(trait)}
     states = {window_column(trait, n): F.col(f"`{window_column(trait, n)}`") for trait in in_python.values() for n in range(len(trait.states))}
     finished = merged.select(*keep, *(_value(name, trait) for name, trait in view.traits.items() if name not in in_python), *states.values())
-    return _finished_in_python(finished, view, in_python, keep=keep, at=micros(as_of)) if in_python else finished
+    return _finished_in_python(finished, view, in_python, keep=keep, at=micros(as_of)) if in_python or view.derived else finished
 
 
 def in_any_window(view: View, as_of: datetime) -> Column:
@@ -90,12 +93,14 @@ def _value(name: str, trait: Trait) -> Column:
 def _finished_in_python(rows: DataFrame, view: View, in_python: dict[str, Trait], *, keep: Sequence[str], at: int) -> DataFrame:
     """Finishes what is more than an expression by the same function the store uses, so that both give the same value."""
     kinds = {field.name: field.dataType.simpleString() for field in rows.schema} | {name: trait_type(trait) for name, trait in in_python.items()}
-    names = [*keep, *view.traits]
+    kinds |= {one.name: _DERIVED_TYPES[one.answers] for one in view.compiled}
+    names = [*keep, *view.traits, *(one.name for one in view.compiled)]
 
     def finish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            columns: list[Any] = [_column(batch, name, in_python.get(name), at) for name in names]
-            yield pa.RecordBatch.from_arrays(columns, names)
+            finished = {name: _column(batch, name, in_python.get(name), at) for name in (*keep, *view.traits)}
+            finished |= derived_columns(finished, view, at)
+            yield pa.RecordBatch.from_arrays([finished[name] for name in names], names)
 
     return rows.mapInArrow(finish, ", ".join(f"`{name}` {kinds[name]}" for name in names))
 

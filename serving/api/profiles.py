@@ -9,12 +9,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from millrace.definitions import Definitions
 from millrace.errors import CoverageError
 from millrace.finish import micros
 from millrace.identity import node_of_key
 from serving.api.access import Access
 from serving.api.refusals import JSON, ApiError, not_found
 from serving.explain.answering import Identities
+from serving.segments.judges import Judges
 from serving.store.answers import Found, Memberships, Missing, Pinned, answer, encode_json
 from serving.store.receipts import PERSON_ID, ForgedReceipt
 from serving.store.replay import ReceiptExpired, replay
@@ -37,7 +39,7 @@ class Lookup(BaseModel):
     as_of: str | None = Field(None, examples=["2017-12-31T23:59:59Z"])
 
 
-def profile_routes(store: Store, secret: bytes, access: Access, identities: Identities, memberships: Memberships) -> APIRouter:
+def profile_routes(store: Store, secret: bytes, access: Access, identities: Identities, memberships: Judges) -> APIRouter:
     """Routes for holders of the read key."""
     routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads), Depends(only_as_of)])
     one_replay = asyncio.Semaphore(1)
@@ -73,7 +75,7 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
         """The same bytes as the answer had; 410 when the versions it stands on are no longer kept."""
         try:
             async with one_replay:
-                again = await run_in_threadpool(_again, store, receipt_id, secret, identities)
+                again = await run_in_threadpool(_again, store, receipt_id, secret, identities, memberships.declared.definitions())
         except ForgedReceipt:
             return not_found()
         except ReceiptExpired as error:
@@ -95,11 +97,11 @@ def _node(key: str, store: Store, secret: bytes) -> str | None:
     return node_of_key(key, secret) if asked is None else store.anchor(asked)
 
 
-def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities) -> bytes:
+def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities, declared: Definitions) -> bytes:
     """The bytes of a profile, or of an answer about identity."""
     claims = store.sealer.open(receipt_id)
     if not claims.question or claims.question[0] == PERSON_ID:
-        return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret)
+        return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret, declared=declared)
     try:
         return encode_json(identities.again(claims))
     except (CoverageError, DeltaError, FileNotFoundError) as error:

@@ -20,7 +20,7 @@ from serving.api.refusals import ApiError, json_answer, not_found
 from serving.segments.asking import Preview, preview
 from serving.segments.cohorts import MEMBERS, Cohorts
 from serving.segments.explaining import Why, why
-from serving.segments.judging import Judges
+from serving.segments.judges import Judges
 from serving.segments.progress import Progress, read_progress
 from serving.segments.watching import Declared
 from serving.store.store import Store
@@ -49,7 +49,7 @@ class Segments:
 
     def __init__(self, store: Store, declared: Declared) -> None:
         self.store, self.declared = store, declared
-        self.cohorts, self.judges = Cohorts(store.tables), Judges(declared.rules)
+        self.cohorts, self.judges = Cohorts(store.tables), Judges(declared)
 
     def has(self, segment: str) -> bool:
         return segment in self.declared.definitions().segments

@@ -1,1 +1,1 @@
-"""Who is in which segment, kept up to date by itself: followed.py's loop is the writer, cohorts.py the reader in the API."""
+"""Who is in which segment, kept up to date by itself: following.py is the writer, cohorts.py the reader in the API."""

@@ -13,7 +13,7 @@ from millrace.segments import CompiledSegment
 from serving.segments.asking import only
 from serving.segments.judging import Judge, Values
 from serving.store.answers import Pinned
-from serving.store.plan import TraitAnswer
+from serving.store.several import TraitAnswer
 
 _TAIL = re.compile(r"(\s|\(|\b(and|or|not)\b)+$", re.IGNORECASE)
 

@@ -8,20 +8,16 @@ opened again at its last commit.
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import BrokerUnavailable
 from millrace.faults import crash_point
 from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.manifest import Manifest, read_manifests
 from millrace.tables import DECISIONS, MANIFESTS
-from millrace.traits import View
-from serving.segments.delivery import Delivery, Publisher
+from serving.segments.delivery import Delivery
 from serving.segments.judging import Judge
 from serving.segments.movement import Movements
+from serving.segments.parts import Parts
 from serving.segments.progress import Progress, Teller
 from serving.segments.recovery import open_state
 from serving.segments.rules import Rules
@@ -39,20 +35,6 @@ ROUND_S = 0.25
 """Epochs are taken in for so long before what they change is made durable and told."""
 AT_ONCE = 500
 """Timers fired, and persons settled, between two looks for new epochs."""
-
-
-@dataclass
-class Parts:
-    """What the follower is made of. ``rules``: the segments for a version that serves this view; called often, it must be quick when nothing has changed."""
-
-    tables: TenantTables
-    publisher: Publisher
-    definitions: Callable[[], Definitions]
-    rules: Callable[[View], Rules]
-    secret: bytes
-    clock: Callable[[], int]
-    poll_s: float
-    problems: dict[str, str] = field(default_factory=dict)
 
 
 class SegmentFollower:
@@ -179,6 +161,7 @@ class SegmentFollower:
 
     def _follow_rules(self, generation: Generation) -> None:
         generation.know(self._parts.definitions())
+        self._tell("definitions", self._parts.trouble())
         rules = self._parts.rules(generation.definitions.views[PERSON])
         if rules.hash != self._rules.hash:
             self._use(generation, rules)

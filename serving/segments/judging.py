@@ -1,22 +1,23 @@
 """What is true of one person at one instant: which segments hold, and when that may next change by itself. The follower and the API ask it.
 
-Rules see the same values an answer of the API shows, in the Python form of algebra.py. A window changes when a tile of the person leaves or enters it:
-tile k of length L leaves a window W at (k + 1) L + W and enters it just after k L (finish.tile_range).
+Rules see the same values an answer of the API shows, in the Python form of algebra.py. When values change by themselves turning.py knows.
 """
 
-import threading
-from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from millrace.algebra import SCALE
-from millrace.finish import MICROS, micros, tile_range
-from millrace.traits import Trait, View
+from millrace.expressions import names_of
+from millrace.finish import micros
+from millrace.segments import PERSON_NAME, trait_types
+from millrace.traits import View
 from serving.segments.rules import Rules
+from serving.segments.turning import Turns
 from serving.store.answers import Pinned
 from serving.store.layout import Layout, Slots, decode
-from serving.store.plan import Plan, TraitAnswer
+from serving.store.plan import Plan
+from serving.store.several import TraitAnswer
 
 Values = dict[str, Any]
 
@@ -36,18 +37,19 @@ class Judge:
 
     def __init__(self, view: View, layout: Layout, rules: Rules) -> None:
         self.view, self.rules = view, rules
-        traits = {name: trait for name, trait in view.traits.items() if name in rules.traits}
-        self._plan = Plan(view.model_copy(update={"traits": traits}), layout) if traits else None
-        self._pythonic = [(name, pythonic(trait)) for name, trait in traits.items()]
-        windowed = [(trait, state) for trait in traits.values() if trait.window for state in trait.states]
-        self._windows = sorted({(layout.number[state.name, trait.hop], trait.window_seconds, trait.hop) for trait, state in windowed})
+        types = {name: kind for name, kind in trait_types(view).items() if name in rules.traits and name != PERSON_NAME}
+        self._plan = Plan(_only(view, types), layout) if types else None
+        self._pythonic = [(name, _FORMS[kind]) for name, kind in types.items()]
+        self._turns = Turns(view, layout, rules)
         self._rules = [(segment.name, segment.holds, segment.next_change) for segment in rules.segments]
 
     def judge(self, pinned: Pinned, at: int) -> Judgement:
         """The verdict about a person as of ``at`` (microseconds)."""
+        if not self._rules:
+            return NOWHERE
         batch, speed = [decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed]
         values = self._values(batch, speed, at, pinned.person.id)
-        due = self._next_slide([*batch, *speed], at)
+        due = self._turns.next(batch, speed, at)
         names = []
         for name, holds, next_change in self._rules:
             if holds(values, at):
@@ -67,7 +69,7 @@ class Judge:
 
     def _values(self, batch: list[Slots], speed: list[Slots], at: int, person_id: str) -> Values:
         """``person`` is his id, for rules that draw lots by it."""
-        values: Values = {"person": person_id}
+        values: Values = {PERSON_NAME: person_id}
         if self._plan is not None:
             answers = self._plan.read(batch, speed, at)
             for name, form in self._pythonic:
@@ -75,58 +77,17 @@ class Judge:
                 values[name] = None if value is None else form(value)
         return values
 
-    def _next_slide(self, parts: list[Slots], at: int) -> int | None:
-        """When the first tile leaves or enters a window."""
-        due = None
-        for slot, window, hop in self._windows:
-            first, until = tile_range(at, window=window, hop=hop)
-            length = hop * MICROS
-            for slots in parts:
-                if (tiles := slots[slot]) is None:
-                    continue
-                numbers = tiles[0]
-                place = bisect_left(numbers, first)
-                if place < len(numbers) and numbers[place] < until:
-                    due = _earlier(due, (numbers[place] + 1) * length + window * MICROS)
-                if numbers[-1] >= until:
-                    due = _earlier(due, numbers[bisect_left(numbers, until)] * length + 1)
-        return due
 
-
-class Judges:
-    """The judge for whatever a person was pinned with; made anew when the version served or the rules change."""
-
-    def __init__(self, rules: Callable[[View], Rules]) -> None:
-        self._rules, self._lock = rules, threading.Lock()
-        self._made: tuple[Plan, Rules, Judge] | None = None
-
-    def of(self, pinned: Pinned) -> Judge:
-        plan = pinned.plan
-        rules, made = self._rules(plan.view), self._made
-        if made is None or made[0] is not plan or made[1] is not rules:
-            self._made = made = plan, rules, Judge(plan.view, plan.layout, rules)
-        return made[2]
-
-    def segments(self, pinned: Pinned, at: int) -> list[str]:
-        """Names of the segments the person is in, in order of the name."""
-        judge = self.of(pinned)
-        return sorted(judge.judge(pinned, at).names) if judge.rules.segments else []
-
-    def rules_of(self, pinned: Pinned) -> str:
-        """The hash of the rules they stand on; empty when there are none."""
-        rules = self.of(pinned).rules
-        return rules.hash if rules.segments else ""
-
-
-def _earlier(one: int | None, other: int) -> int:
-    return other if one is None or other < one else one
-
-
-def pythonic(trait: Trait) -> Callable[[Any], Any]:
-    """From the value an answer shows to the form rules compute with."""
-    if trait.op in ("count", "approx_distinct"):
-        return int
-    return {"number": scaled_text, "time": micros_text, "string": str}["number" if trait.op in ("sum", "avg") else trait.resolved_type]
+def _only(view: View, names: Collection[str]) -> View:
+    """The view with these traits, and those that derived ones among them stand on."""
+    derived = {one.name: one for one in view.compiled}
+    needed = {*names, *(name for one in derived if one in names for name in derived[one].inputs)}
+    inner = {other for one in names if one in derived for other in derived if other in names_of(derived[one].tree)}
+    while more := {other for one in inner for other in derived if other in names_of(derived[one].tree)} - inner:
+        inner |= more
+    kept = {name: view.derived[name] for name in view.derived if name in needed | inner}
+    traits = {name: trait for name, trait in view.traits.items() if name in needed} or dict([next(iter(view.traits.items()))])
+    return View.model_validate({"key": view.key, "time_zone": view.time_zone, "traits": traits, "derived": kept})
 
 
 def scaled_text(text: str) -> int:
@@ -139,3 +100,9 @@ def scaled_text(text: str) -> int:
 def micros_text(text: str) -> int:
     """A time as ``finish.time_text`` writes it, in microseconds."""
     return micros(datetime.fromisoformat(text).astimezone(UTC))
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
+    "integer": int, "number": scaled_text, "text": str, "time": micros_text, "boolean": bool, "list": tuple, "times": lambda found: tuple(micros_text(at) for at in found)
+}  # fmt: skip
+"""From the value an answer shows to the form rules compute with, by its type in expressions."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from millrace.delta import TenantTables
 from millrace.settings import Settings
 from serving.segments.delivery import KafkaMemberships
-from serving.segments.following import Parts, SegmentFollower
+from serving.segments.following import SegmentFollower
+from serving.segments.parts import Parts
 from serving.segments.watching import Watch
 from serving.store.store import now_micros
 
@@ -16,9 +17,8 @@ def follow_segments(tables: TenantTables, settings: Settings, *, secret: bytes, 
     """Follows until ``stop`` or a signal that raises."""
     watch = Watch(Path(settings.definitions))
     publisher = KafkaMemberships(settings.kafka, settings.tenant, timeout_s=settings.segments.delivery_timeout)
-    parts = Parts(
-        tables, publisher, definitions=watch.definitions, rules=watch.rules, secret=secret, clock=now_micros, poll_s=settings.segments.poll,
-    )  # fmt: skip
+    poll_s = settings.segments.poll
+    parts = Parts(tables, publisher, watch.definitions, watch.rules, secret=secret, clock=now_micros, poll_s=poll_s, trouble=lambda: watch.problem)
     follower = SegmentFollower(parts)
     ready = ready_file(tables)
     threading.Thread(target=_tell_ready, args=(follower, ready, stop), name="segments-ready", daemon=True).start()

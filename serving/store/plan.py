@@ -3,36 +3,22 @@
 What depends on the definitions only is worked out once; what depends on the time only is worked out once an hour; a read does the rest.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
-
-from millrace.finish import MICROS, Value, finisher, show, time_text, value_of_nothing
+from millrace.derived import evaluate
+from millrace.finish import MICROS, Value, finisher, show_as, time_text, value_of_nothing
 from millrace.sketches import estimate_union
-from millrace.trait_values import is_simple, tell
+from millrace.trait_values import is_simple
 from millrace.traits import ALL_TIME, Trait, View
-from serving.store.layout import BLOCK, Layout, Slots
+from serving.store.layout import Layout, Slots
+from serving.store.several import Layer, Several, Span, TraitAnswer, layer_of, tiles_inside
 
-Layer = Literal["batch", "speed", "merged"] | None
 Fold = Callable[[list[Any]], Any]
 _MINUTE = 60 * MICROS
 """Clocks of every time zone change, and every tile ends, at the full minute."""
-
-
-class TraitAnswer(msgspec.Struct, gc=False, omit_defaults=True):
-    """A finished trait: which layers it came from (None: neither has anything) and the time it speaks for. ``note``: what limits the value. ``source`` and ``at``: by
-    whom and when it was said, for traits that ask for it."""
-
-    value: Value
-    layer: Layer
-    as_of: str
-    note: str | None = None
-    source: str | None = None
-    at: str | None = None
 
 
 class Window(NamedTuple):
@@ -43,14 +29,6 @@ class Window(NamedTuple):
     finish: Callable[..., Value]
     nothing: Value
     divisor: tuple[int, Fold] | None
-
-
-class Span(NamedTuple):
-    """What a window is at a time of reading: tiles [first, until), and its end as text."""
-
-    first: int
-    until: int
-    end: str
 
 
 class Plan:
@@ -69,6 +47,7 @@ class Plan:
         places = [(*all_time, *windowed, *more).index(name) for name in self._names]
         self._as_declared: Callable[[list[TraitAnswer]], Iterable[TraitAnswer]] = itemgetter(*places) if len(places) > 1 else tuple
         self._spans = lru_cache(256)(self._spans_of)
+        self._derived, self._inputs = view.compiled, {name: Several(view.traits[name], layout) for name in view.inputs}
 
     def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
         """Every trait in the order of its declaration, merged over all slots given, as of ``at`` (microseconds)."""
@@ -81,7 +60,21 @@ class Plan:
                 answers.append(_read_window(window, span, batch, speed))
             for trait, span in zip(self._more, spans[len(self._windowed) :], strict=True):
                 answers.append(trait.read(span, batch, speed, at=at, now=now))
-        return dict(zip(self._names, self._as_declared(answers), strict=True))
+        found = dict(zip(self._names, self._as_declared(answers), strict=True))
+        return found | self._read_derived(batch, speed, at) if self._derived else found
+
+    def _read_derived(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
+        """Each from the values of the traits it stands on: of their layers, as of the latest of their ends, limited by what limits them."""
+        inputs = {name: trait.merged(trait.span_at(at), batch, speed) for name, trait in self._inputs.items()}
+        told = {name: self._inputs[name].tell(states, at) for name, (states, _) in inputs.items()}
+        values = evaluate(self._derived, {name: one.value for name, one in told.items()}, at)
+        answers = {}
+        for one in self._derived:
+            layers = {layer for name in one.inputs for layer in inputs[name][1]}
+            end = max((self._inputs[name].end_at(at) for name in one.inputs), default=at)
+            note = next((told[name].note for name in one.inputs if told[name].note), None)
+            answers[one.name] = TraitAnswer(show_as(one.answers, values[one.name]), layer_of(layers), time_text(end), note)
+        return answers
 
     def as_of(self, at: int) -> str:
         """The latest window end a read at ``at`` uses; ``at`` itself when the view has no windows."""
@@ -92,29 +85,6 @@ class Plan:
         """The same for all times within a minute, the full minute itself aside."""
         at = minute * _MINUTE + is_within
         return [Span(0, 0, "") if window.hop == ALL_TIME else Span(*window.tiles(at), time_text(window.end(at))) for window in self._windows]
-
-
-class Several:
-    """A trait that is more than the plain finish of one merge, over all time or a window."""
-
-    def __init__(self, trait: Trait, layout: Layout) -> None:
-        self._trait, self._is_windowed = trait, trait.hop != ALL_TIME
-        numbers = [layout.number[state.name, trait.hop] for state in trait.states]
-        self._slots = [(number, layout.folds[number]) for number in numbers]
-
-    def read(self, span: Span, batch: list[Slots], speed: list[Slots], *, at: int, now: str) -> TraitAnswer:
-        merged, layers = [], set()
-        for slot, fold in self._slots:
-            found = []
-            for layer, parts in (("batch", batch), ("speed", speed)):
-                if states := _tiles(parts, slot, span) if self._is_windowed else [slots[slot] for slots in parts if slots[slot] is not None]:
-                    found += states
-                    layers.add(layer)
-            merged.append(None if not found else found[0] if len(found) == 1 else fold(found))
-        told = tell(self._trait, merged, at)
-        layer: Layer = "merged" if len(layers) > 1 else "batch" if "batch" in layers else "speed" if layers else None
-        as_of = span.end if self._is_windowed else now
-        return TraitAnswer(show(self._trait, told.value), layer, as_of, told.note or None, told.source, None if told.at is None else time_text(told.at))
 
 
 class AllTime:
@@ -192,9 +162,9 @@ def _window(trait: Trait, layout: Layout) -> Window:
 
 def _read_window(window: Window, span: Span, batch: list[Slots], speed: list[Slots]) -> TraitAnswer:
     slot, fold, finish, nothing, divisor = window
-    states = _tiles(batch, slot, span)
+    states = tiles_inside(batch, slot, span)
     layer: Layer = "batch"
-    if speed and (fresh := _tiles(speed, slot, span)):
+    if speed and (fresh := tiles_inside(speed, slot, span)):
         layer = "merged" if states else "speed"
         states += fresh
     if not states:
@@ -203,22 +173,4 @@ def _read_window(window: Window, span: Span, batch: list[Slots], speed: list[Slo
     if divisor is None:
         return TraitAnswer(finish(state), layer, span.end)
     slot, fold = divisor
-    return TraitAnswer(finish(state, fold(_tiles(batch, slot, span) + _tiles(speed, slot, span))), layer, span.end)
-
-
-def _tiles(parts: list[Slots], slot: int, span: Span) -> list[Any]:
-    """States of the tiles within the window, of all parts."""
-    found: list[Any] = []
-    first, until, _ = span
-    for slots in parts:
-        if (tiles := slots[slot]) is not None:
-            numbers, states, *unions = tiles
-            start = bisect_left(numbers, first)
-            if numbers[-1] >= until:
-                found += states[start : bisect_left(numbers, until, start)]
-            elif unions and (block := -(-start // BLOCK)) < len(unions[0]):
-                found += states[start : block * BLOCK]
-                found.append(unions[0][block])
-            else:
-                found += states[start:]
-    return found
+    return TraitAnswer(finish(state, fold(tiles_inside(batch, slot, span) + tiles_inside(speed, slot, span))), layer, span.end)

@@ -18,7 +18,7 @@ from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.ledger import read_ledger
 from millrace.manifest import Manifest, find_manifest, read_manifests
 from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
-from serving.segments.judging import Judges
+from serving.segments.judges import Judges
 from serving.segments.watching import Declared
 from serving.store.answers import Pinned, Point, answer_with, encode_json
 from serving.store.base_building import PERSON
@@ -35,15 +35,18 @@ class ReceiptExpired(MillraceError):
     """The tables no longer hold what the answer was computed from."""
 
 
-def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer, secret: bytes) -> bytes:
+def replay(
+    tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer, secret: bytes, declared: Definitions | None = None
+) -> bytes:
     """The bytes of the answer. ForgedReceipt for an id nobody sealed; ReceiptExpired when its versions have been removed.
 
-    ``definitions`` are those of the directory: they count only for answers given before the first publish, and for segments. ``secret`` is the tenant's token secret.
+    ``definitions`` are those of the directory: they count only for answers given before the first publish. ``declared``: those whose segments are tried first (default:
+    the same). ``secret`` is the tenant's token secret.
     """
     claims = sealer.open(receipt_id)
     try:
         pinned = _Replay(tables, claims, definitions, secret).pinned()
-        memberships = _memberships(tables, claims.rules, definitions, pinned) if claims.rules else None
+        memberships = _memberships(tables, claims.rules, declared or definitions, pinned) if claims.rules else None
     except (CoverageError, DeltaError, FileNotFoundError) as error:
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask for the profile again") from error
     asked_id = str(claims.question[1]) if claims.question else None
@@ -53,7 +56,7 @@ def replay(tables: TenantTables, receipt_id: str, *, definitions: Definitions, s
 def _memberships(tables: TenantTables, rules_hash: str, newest: Definitions, pinned: Pinned) -> Judges:
     """The segments as they were: those of the directory, or of the last manifest that has the same rules."""
     for definitions in (newest, *(manifest.definitions for manifest in reversed(read_manifests(tables)))):
-        judges = Judges(Declared(definitions).rules)
+        judges = Judges(Declared(definitions))
         if judges.rules_of(pinned) == rules_hash:
             return judges
     raise CoverageError("the rules of its segments have been replaced")

@@ -98,11 +98,14 @@ def test_merged_in_spark_equals_merged_in_python_for_every_kind(spark, table):
             expected = merge_all(state.kind, [values[place] for place in places])
             if state.kind == "distinct" and expected is not None:
                 expected = estimate(expected)
-            assert found[key, 0, 0][state.name] == expected, (state.name, [values[place] for place in places])
+            merged = found[key, 0, 0][state.name]
+            if state.kind in ("counts", "spread") and merged is not None:
+                merged = KINDS[state.kind].fold([merged])
+            assert merged == expected, (state.name, [values[place] for place in places])
 
 
 def test_a_sketch_merged_by_spark_merges_on_in_python_and_back(spark, table):
-    (state,) = (one for one in STATES if one.kind == "distinct" and one.value == "source")
+    (state,) = (one for one in STATES if one.kind == "distinct" and one.value == "source" and not one.zone)
     rows = [(number % 2, bytearray(value)) for number, value in enumerate(table[state.name].to_pylist()) if value is not None]
     frame = spark.createDataFrame(rows, "half INT, value BINARY")
     halves = [bytes(row[0]) for row in frame.groupBy("half").agg(merge(state, F.col("value")).alias("value")).select("value").collect()]

@@ -19,7 +19,7 @@ DOCKERFILE = (TREE / "Dockerfile").read_text()
 KNOWN_KEYS = {
     "image", "build", "init", "restart", "command", "environment", "ports", "volumes", "healthcheck", "depends_on", "stop_grace_period",
 }  # fmt: skip
-PARTS = {"kafka", "collector", "spark-master", "spark-worker", "speed", "batch", "api"}
+PARTS = {"kafka", "collector", "spark-master", "spark-worker", "speed", "batch", "segments", "api"}
 JOB = re.compile(r"(?:python -m jobs\.|jobs/)(?P<name>\w+)")
 
 each_service = pytest.mark.parametrize("name", SERVICES)

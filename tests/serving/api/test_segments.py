@@ -83,12 +83,30 @@ def test_a_profile_names_its_segments_and_its_receipt_gives_the_same_bytes(api: 
     assert api.get(f"/v1/receipts/{answer.json()['receipt']['id']}:replay").content == answer.content
 
 
-def test_a_receipt_of_replaced_rules_has_expired(follow: Follow, start_store: StartStore, open_api: OpenApi) -> None:
+def test_a_receipt_outlives_its_rules_in_the_directory_while_a_version_keeps_them(follow: Follow, start_store: StartStore, open_api: OpenApi) -> None:
     store = start_store(declared())
-    receipt = open_api(store).get("/v1/profiles/user_id:cid").json()["receipt"]["id"]
-    other = Declared(declared({"buyers": "orders >= 3"}))
-    kept = TestClient(build_app(store, KEYS, declared=other), headers={"Authorization": f"Bearer {KEYS.read_key}"})
-    assert kept.get(f"/v1/receipts/{receipt}:replay").status_code == 200
+    answer = open_api(store).get("/v1/profiles/user_id:cid")
+    later = TestClient(build_app(store, KEYS, declared=Declared(declared({"buyers": "orders >= 3"}))), headers={"Authorization": f"Bearer {KEYS.read_key}"})
+    assert later.get(f"/v1/receipts/{answer.json()['receipt']['id']}:replay").content == answer.content
+
+
+def test_a_receipt_of_rules_that_nobody_keeps_has_expired(follow: Follow, start_store: StartStore) -> None:
+    store = start_store(declared())
+    unpublished, later = (
+        TestClient(build_app(store, KEYS, declared=Declared(declared(rules))), headers={"Authorization": f"Bearer {KEYS.read_key}"})
+        for rules in ({"buyers": "orders >= 3"}, {"buyers": "orders >= 4"})
+    )
+    receipt = unpublished.get("/v1/profiles/user_id:cid").json()["receipt"]["id"]
+    assert unpublished.get(f"/v1/receipts/{receipt}:replay").status_code == 200
+    assert later.get(f"/v1/receipts/{receipt}:replay").status_code == 410
+
+
+def test_the_description_of_the_api_has_every_route_of_segments(api: TestClient) -> None:
+    paths = {path for path in api.get("/openapi.json").json()["paths"] if "segments" in path}
+    assert paths == {
+        "/v1/segments", "/v1/segments:preview", "/v1/segments:overlap", "/v1/segments:lookup", "/v1/segments/{segment}/members", "/v1/segments/{segment}/count",
+        "/v1/segments/{segment}/history", "/v1/profiles/{key}/segments/{segment}/why",
+    }  # fmt: skip
 
 
 def test_a_lookup_answers_in_order(api: TestClient) -> None:

@@ -10,7 +10,8 @@ from millrace.delta import TenantTables
 from millrace.errors import BrokerUnavailable
 from millrace.tables import SEGMENT_CHANGES
 from millrace.traits import View
-from serving.segments.following import Parts, SegmentFollower
+from serving.segments.following import SegmentFollower
+from serving.segments.parts import Parts
 from serving.segments.rules import Rules, rules_of
 from serving.segments.state import Row
 from serving.segments.watching import Declared

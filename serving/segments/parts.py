@@ -1,0 +1,26 @@
+"""What a follower of segments is given: running.py fills it for the job, tests with a clock and a topic of their own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
+from millrace.traits import View
+from serving.segments.delivery import Publisher
+from serving.segments.rules import Rules
+
+
+@dataclass
+class Parts:
+    """What the follower is made of. ``rules``: the segments for a version that serves this view; called often, it must be quick when nothing has changed;
+    ``trouble``: what is wrong with the definitions, if anything."""
+
+    tables: TenantTables
+    publisher: Publisher
+    definitions: Callable[[], Definitions]
+    rules: Callable[[View], Rules]
+    secret: bytes
+    clock: Callable[[], int]
+    poll_s: float
+    trouble: Callable[[], str | None] = lambda: None
+    problems: dict[str, str] = field(default_factory=dict)
