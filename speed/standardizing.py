@@ -6,32 +6,31 @@ The process holds nothing that matters. It ends when its parent does; when it en
 
 import gc
 import os
-import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import IO
 
+import msgspec
 import pyarrow as pa
 
+from millrace.definitions import Definitions
 from millrace.errors import MillraceError
 from millrace.standard import Standardizer
-from millrace.traits import State
 
 _STOP_S = 5
 
 
 class StandardizingProcess:
-    """The ``Standardizer`` of a stream, in a child process; one epoch at a time."""
+    """What ``standardizer_of`` gives, in a child process; one epoch at a time."""
 
-    def __init__(self, states: Iterable[State], secret: bytes) -> None:
+    def __init__(self, definitions: Definitions, secret: bytes) -> None:
         self._child = subprocess.Popen(
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         )
         self._to_child, self._from_child = _piped(self._child.stdin), _piped(self._child.stdout)
-        pickle.dump((tuple(states), secret), self._to_child)
+        self._to_child.write(msgspec.json.encode((definitions.to_json(), secret)) + b"\n")
 
     def standardize(self, records: pa.Table) -> pa.Table:
         """As ``Standardizer.standardize``; MillraceError when the process is gone."""
@@ -57,13 +56,18 @@ class StandardizingProcess:
             return f"killed, exit code {self._child.wait()}"
 
 
+def standardizer_of(definitions: Definitions, secret: bytes) -> Standardizer:
+    return Standardizer((state for view in definitions.states.values() for state in view), secret)
+
+
 def main() -> None:
     """Standardises what comes on stdin until it ends. Ctrl-C and SIGTERM are for the parent, which may still have an epoch to finish."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     records_in, standard_out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that prints may come between the answers
-    standardizer = Standardizer(*pickle.load(records_in))
+    definitions, secret = msgspec.json.decode(records_in.readline(), type=tuple[str, bytes])
+    standardizer = standardizer_of(Definitions.from_json(definitions), secret)
     gc.freeze()
     while records_in.peek(1):
         records = _receive(records_in)

@@ -136,9 +136,10 @@ def node(namespace: str, value: str) -> str:
 
 
 def test_spellings_of_one_address_are_one_person_and_other_letters_are_another():
+    """Case, blanks and letters that nobody sees are spelling; an umlaut is another letter."""
     events = [["ann@example.com", "1"], ["ANN@Example.com ", "2"], ["änn@example.com", "3"], ["ÄNN@example.com", "4"], ["ann@example.com\u200b", "5"]]
     found = resolve(edges(*((node("email", mail), node("anonymous_id", device)) for mail, device in events)), TODAY)
-    assert sorted(len(person) for person in persons(found)) == [2, 2, 2, 3]
+    assert sorted(len(person) for person in persons(found)) == [3, 4]
 
 
 def test_one_value_in_two_namespaces_is_two_identifiers():

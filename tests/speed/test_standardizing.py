@@ -13,18 +13,17 @@ import pytest
 
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
 from millrace.errors import MillraceError
-from millrace.standard import Standardizer
-from speed.standardizing import StandardizingProcess
+from speed.standardizing import StandardizingProcess, standardizer_of
 from tests.laws.histories import SECRET
 from tests.millrace.records import as_table, hand_picked
 
 RECORDS = hand_picked()
-STATES = [state for view in load_definitions(DEFAULT_DIRECTORY).states.values() for state in view]
+DEFINITIONS = load_definitions(DEFAULT_DIRECTORY)
 
 
 @pytest.fixture
 def process() -> Iterator[StandardizingProcess]:
-    found = StandardizingProcess(STATES, SECRET)
+    found = StandardizingProcess(DEFINITIONS, SECRET)
     yield found
     found.close()
 
@@ -35,7 +34,7 @@ def child_of_test() -> psutil.Process:
 
 
 def test_the_process_gives_the_rows_that_the_function_gives_epoch_after_epoch(process):
-    here = Standardizer(STATES, SECRET)
+    here = standardizer_of(DEFINITIONS, SECRET)
     for records in (as_table(RECORDS), as_table([]), as_table(RECORDS[::-1]), pa.concat_tables([as_table(RECORDS)] * 3)):
         assert process.standardize(records).equals(here.standardize(records))
 
@@ -55,7 +54,7 @@ def test_ctrl_c_and_sigterm_are_for_the_parent(process):
 
 
 def test_the_process_ends_with_its_parent():
-    code = "import os, signal\nfrom speed.standardizing import StandardizingProcess\np = StandardizingProcess([], b'x')\nprint(p._child.pid, flush=True)\nsignal.pause()"
+    code = "import signal\nfrom millrace.definitions import Definitions\nfrom speed.standardizing import StandardizingProcess\np = StandardizingProcess(Definitions(views={}), b'x')\nprint(p._child.pid, flush=True)\nsignal.pause()"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         child = psutil.Process(int(parent.stdout.readline()))
         os.kill(parent.pid, signal.SIGKILL)
