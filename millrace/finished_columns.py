@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from millrace.algebra import KINDS, SCALE
 from millrace.derived import evaluate
-from millrace.python_states import plain_values, python_states
+from millrace.plain_values import plain_values
+from millrace.python_states import python_states
 from millrace.states import State
 from millrace.tables import DERIVED_TYPES, trait_type
 from millrace.trait_values import tell
