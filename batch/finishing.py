@@ -1,5 +1,6 @@
 """Finishing whole columns in the driver: from merged windows to typed trait values. The Arrow form of millrace/finish.py; profiles.py uses it for what fits."""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pyarrow as pa
@@ -7,15 +8,22 @@ import pyarrow.compute as pc
 
 from millrace.algebra import NUMBER_TYPE, SCALE, average, scaled
 from millrace.columns.finish import window_column
+from millrace.finish import micros
+from millrace.finished_columns import derived_columns, finished_column
 from millrace.sketches import estimate
+from millrace.trait_values import is_simple
 from millrace.traits import Trait, View
 
 
-def finish_persons(merged: pa.Table, view: View, *, keep: list[str]) -> pa.Table:
+def finish_persons(merged: pa.Table, view: View, *, keep: list[str], as_of: datetime) -> pa.Table:
     """The columns to ``keep`` and one column a trait. In: those and the columns of ``window_column``; null states are nothing seen."""
     found = merged.select(keep)
     for name, trait in view.traits.items():
-        found = found.append_column(name, _value(trait, [merged[window_column(trait, n)].combine_chunks() for n in range(len(trait.states))]))
+        states = [merged[window_column(trait, n)].combine_chunks() for n in range(len(trait.states))]
+        found = found.append_column(name, _value(trait, states) if is_simple(trait) else finished_column(trait, states, micros(as_of)))
+    finished = {name: found[name].combine_chunks() for name in view.traits}
+    for name, column in derived_columns(finished, view, micros(as_of)).items():
+        found = found.append_column(name, column)
     return found
 
 

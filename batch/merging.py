@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.algebra import NUMBER_TYPE
+from millrace.algebra import LIST_KINDS, NUMBER_TYPE
+from millrace.bounded_columns import counted, distinct_days, latest
 from millrace.fold import sums
 from millrace.sketches import estimate, merge_sketches
 
@@ -91,14 +92,29 @@ def _merged_column(values: pa.Array, kind: str, group: np.ndarray, groups: int) 
         found = pa.array(np.add.reduceat(values.to_numpy(), starts), values.type)
     elif kind == "sum":
         found = sums(values.cast(NUMBER_TYPE), starts)
+    elif kind == "squares":
+        found = pa.StructArray.from_arrays([sums(field, starts) for field in values.flatten()], fields=list(values.type))
     elif kind == "distinct":
         found = _unions(values, starts, ends)
+    elif kind in LIST_KINDS:
+        found = _merged_lists(values, kind, np.repeat(group, pc.list_value_length(values).to_numpy()))
     else:
         by_rank = np.lexsort((*_ranks(values, kind), group))
         found = values.take(pa.array(by_rank[starts] if kind in ("min", "first") else by_rank[ends - 1]))
     position = np.full(groups, -1)
     position[group[starts]] = np.arange(len(starts))
     return found.take(pa.array(position, mask=position < 0))
+
+
+def _merged_lists(values: pa.Array, kind: str, group: np.ndarray) -> pa.Array:
+    """The merge of lists (millrace/bounded.py), of whose elements each knows its group."""
+    elements = values.flatten()
+    if kind == "times":
+        return latest(elements, group)
+    if kind == "days":
+        return distinct_days(elements.to_numpy(), group)
+    numbers, counts = elements.flatten()
+    return counted(numbers, counts.to_numpy(), group, is_spread=kind == "spread")
 
 
 def _ranks(values: pa.Array, kind: str) -> Iterable[np.ndarray]:
@@ -123,6 +139,9 @@ def _unequal(old: pa.Array, new: pa.Array, kind: str) -> np.ndarray:
         for left, right in zip(old.flatten(), new.flatten(), strict=True):
             unequal |= _unequal(left, right, "")
         return unequal
+    if pa.types.is_list(old.type):
+        pairs = zip(old.to_pylist(), new.to_pylist(), strict=True)
+        return unequal | np.fromiter((one is not None and other is not None and one != other for one, other in pairs), dtype=bool, count=len(old))
     different = np.flatnonzero(pc.fill_null(pc.not_equal(old, new), False).to_numpy(zero_copy_only=False))
     if kind == "distinct" and len(different):
         pairs = zip(old.take(pa.array(different)).to_pylist(), new.take(pa.array(different)).to_pylist(), strict=True)

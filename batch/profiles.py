@@ -22,11 +22,11 @@ from batch.windows import persons_with_windows
 from millrace.columns.finish import finish_windows, in_any_window, merge_windows
 from millrace.delta import TenantTables, conform
 from millrace.errors import NothingToDo
-from millrace.finish import micros, tile_range
+from millrace.finish import micros
 from millrace.identity import NAMESPACES, person_id
 from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables import BATCH_NODES, NODES, Table, batch_view, profiles_table, speed_view
-from millrace.traits import View
+from millrace.traits import ALL_TIME, View
 
 log = logging.getLogger(__name__)
 PERSON = "person"
@@ -78,8 +78,12 @@ def _written(tables: TenantTables, table: Table, head: Head, *, as_of: datetime)
 
 
 def tiles_of(view: View, as_of: datetime) -> list[tuple[int, int]]:
-    """Which tiles the windows of a view cover at a time: as long as these are the same, so are the values of persons whom no event touches."""
-    return [tile_range(micros(as_of), window=trait.window_seconds, hop=trait.hop) for trait in view.traits.values() if trait.hop]
+    """Which tiles the windows of a view cover at a time: as long as these are the same, so are the values of persons whom no event touches.
+    A trait that looks at the time itself changes with every moment."""
+    at = micros(as_of)
+    tiles = [trait.span.tiles(at) for trait in view.traits.values() if trait.hop != ALL_TIME]
+    is_timed = any(trait.is_timed for trait in view.traits.values()) or any(one.looks_at_now for one in view.compiled)
+    return [*tiles, (at, at)] if is_timed else tiles
 
 
 def _publish(session: Session, tables: TenantTables, head: Head, *, as_of: datetime, settings: BatchSettings) -> int:
@@ -90,7 +94,7 @@ def _publish(session: Session, tables: TenantTables, head: Head, *, as_of: datet
         tables.replace(table, _in_driver(tables, head, table, as_of=as_of, nodes=nodes_at(published, touched), is_all=True))
     else:
         merged = persons_on_executors(session(), tables, head, as_of=as_of, touched=touched)
-        found = finish_windows(merged, view, keep=KEPT).select("*", *(F.lit(value).alias(name) for name, value in _receipt(head, as_of=as_of).items()))
+        found = finish_windows(merged, view, keep=KEPT, as_of=as_of).select("*", *(F.lit(value).alias(name) for name, value in _receipt(head, as_of=as_of).items()))
         tables.create(table)
         found.select(*table.schema.names).write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(tables.path(table))
     rows = DeltaTable(tables.path(table)).count()
@@ -109,7 +113,7 @@ def _receipt(head: Head, *, as_of: datetime) -> dict[str, object]:
 
 def _in_driver(tables: TenantTables, head: Head, table: Table, *, as_of: datetime, nodes: pa.Table, is_all: bool) -> pa.Table:
     view = head.manifest.definitions.views[PERSON]
-    found = finish_persons(persons_with_windows(tables, head, PERSON, as_of=as_of, nodes=nodes, is_all=is_all), view, keep=KEPT)
+    found = finish_persons(persons_with_windows(tables, head, PERSON, as_of=as_of, nodes=nodes, is_all=is_all), view, keep=KEPT, as_of=as_of)
     for name, value in _receipt(head, as_of=as_of).items():
         found = found.append_column(name, pa.repeat(pa.scalar(value, table.schema.field(name).type), len(found)))
     return conform(found, table.schema)

@@ -144,6 +144,8 @@ def ddl(schema: pa.Schema) -> str:
 def _spark_type(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
         return f"STRUCT<{', '.join(f'`{kind.field(n).name}`: {_spark_type(kind.field(n).type)}' for n in range(kind.num_fields))}>"
+    if pa.types.is_list(kind):
+        return f"ARRAY<{_spark_type(kind.value_type)}>"
     if pa.types.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):

@@ -10,7 +10,7 @@ from batch.head import Head, after_cut
 from batch.merging import merge_rows
 from millrace.columns.finish import window_column
 from millrace.delta import TenantTables
-from millrace.finish import micros, tile_range
+from millrace.finish import micros
 from millrace.identity import NAMESPACES
 from millrace.tables import TIME, batch_view, speed_view
 from millrace.traits import ALL_TIME, State, Trait, View
@@ -44,10 +44,10 @@ def persons_with_windows(tables: TenantTables, head: Head, view_name: str, *, as
 
 def windows_of(view: View) -> dict[Trait, dict[str, State]]:
     """One trait for each distinct (hop, window) of the view, with the states that are merged over it by the name of their column."""
-    chosen: dict[tuple[int, str | None], Trait] = {}
+    chosen: dict[tuple[int, str], Trait] = {}
     found: dict[Trait, dict[str, State]] = {}
     for trait in view.traits.values():
-        of_window = found.setdefault(chosen.setdefault((trait.hop, trait.window), trait), {})
+        of_window = found.setdefault(chosen.setdefault((trait.hop, trait.span.key), trait), {})
         of_window.update({window_column(trait, n): state for n, state in enumerate(trait.states)})
     return found
 
@@ -68,5 +68,5 @@ def inside_window(trait: Trait, as_of: datetime) -> pc.Expression:
     inside = pc.field("hop") == trait.hop
     if trait.hop == ALL_TIME:
         return inside
-    first, until = (tile * trait.hop * 1_000_000 for tile in tile_range(micros(as_of), window=trait.window_seconds, hop=trait.hop))
+    first, until = (tile * abs(trait.hop) * 1_000_000 for tile in trait.span.tiles(micros(as_of)))
     return inside & (pc.field("hop_start") >= pa.scalar(first, TIME)) & (pc.field("hop_start") < pa.scalar(until, TIME))

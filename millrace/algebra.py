@@ -1,7 +1,8 @@
 """The algebra of states in plain Python: what the store merges with at read. Spark form of the same kinds: columns/algebra.py.
 
 A state value of ``None`` is the zero of every kind ("nothing seen"). Merges are associative and commutative (law 4). Values in Python:
-numbers are integers scaled by 10**9, times are microseconds since 1970, first/last are ``(at, partition, offset, value)``, sketches are bytes.
+numbers are integers scaled by 10**9, times are microseconds since 1970, first/last are ``(at, partition, offset, value)``, sketches are bytes, a sum of
+squares is one integer (scaled by 10**18), the kinds of bounded.py are lists.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from millrace.bounded import merge_counts, merge_days, merge_spreads, merge_times
 from millrace.sketches import merge_sketches
 
 SCALE = 9
@@ -30,6 +32,7 @@ class Kind:
 
 
 _AT = "STRUCT<at: TIMESTAMP, partition: INT, offset: BIGINT, value: {value}>"
+_COUNTED = "ARRAY<STRUCT<value: {value}, count: BIGINT>>"
 
 KINDS = {
     kind.name: kind
@@ -41,8 +44,17 @@ KINDS = {
         Kind("first", min, _AT),
         Kind("last", max, _AT),
         Kind("distinct", merge_sketches, "BINARY", exact=False),
+        Kind("squares", sum, f"STRUCT<high: {NUMBER}, middle: {NUMBER}, low: {NUMBER}>"),
+        Kind("counts", merge_counts, _COUNTED),
+        Kind("spread", merge_spreads, _COUNTED),
+        Kind("times", merge_times, "ARRAY<TIMESTAMP>"),
+        Kind("days", merge_days, "ARRAY<INT>"),
     )
 }
+
+LIST_KINDS = frozenset({"counts", "spread", "times", "days"})
+HALF = 10**12
+"""A scaled value is ``high * HALF + low``; a sum of squares is kept as the sums of high², high·low and low², of which each fits a decimal of 38 digits."""
 
 VALUE_TYPES = {"number": NUMBER, "string": "STRING", "time": "TIMESTAMP"}
 
@@ -59,6 +71,11 @@ def average(total: int, count: int) -> int:
     """Scaled ``total / count``, rounded half away from zero at the last digit, as Spark and SQL do."""
     doubled = 2 * abs(total) + count
     return (doubled // (2 * count)) * (-1 if total < 0 else 1)
+
+
+def squares(high: int, middle: int, low: int) -> int:
+    """The sum of squares from the three sums it is kept as."""
+    return high * HALF * HALF + 2 * middle * HALF + low
 
 
 def scaled(value: Decimal) -> int:

@@ -55,7 +55,7 @@ class Definitions(BaseModel):
         shown.pop("segments", None)  # they have a hash of their own: no state depends on them
         del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         for view in shown["views"].values():
-            for trait in view["traits"].values():
+            for trait in (*view["traits"].values(), *view.get("derived", {}).values()):
                 trait.pop("description", None)
         kept = {name: {state.name: sorted(hops) for state, hops in states.items()} for name, states in self.states.items()}
         return hashlib.sha256(json.dumps([shown, kept], sort_keys=True).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ algebra's business. Late and out-of-order events go to the tile of their event t
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,16 @@ import pyarrow.compute as pc
 from datasketches import hll_sketch, tgt_hll_type
 
 from millrace.algebra import NUMBER_TYPE, SCALE
+from millrace.bounded_columns import counted, distinct_days, latest, square_parts
+from millrace.filters import Condition, holds
 from millrace.sketches import LG_K
+from millrace.states import Hops, State
 from millrace.tables import TIME, state_type
-from millrace.traits import State
+from millrace.windows import LOCAL_DAY
+from millrace.zones import local_days
 
-Hops = Mapping[State, frozenset[int]]
+Chosen = tuple[tuple[str, ...], str | None, tuple[Condition, ...]]
+"""What says which events count: names, message type, filter."""
 PLAIN_PATHS = ("event_time", "received_at", "name", "type", "source")
 
 
@@ -35,20 +41,48 @@ def fold_events(events: pa.Table, states: Hops) -> pa.Table:
     schema = pa.schema([("key", pa.string()), ("hop", pa.int32()), ("hop_start", TIME), *((state.name, state_type(state)) for state in states)])
     if not len(events):
         return schema.empty_table()
-    needed = ["node", "event_time", "partition", "offset", "type", "name", *{value_column(state.value, state.value_type) for state in states if state.value}]
+    needed = ["node", "event_time", "partition", "offset", "type", "name", *{value_column(*read) for state in states for read in state.reads}]
     ordered = events.select(list(dict.fromkeys(needed))).sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
-    matched = {(state.events, state.type): _matches(ordered, state) for state in states}
+    matched = {_chosen(state): _matches(ordered, state) for state in states}
     nodes = ordered["node"].combine_chunks().dictionary_encode()
     codes = nodes.indices.to_numpy().astype(np.int64)
-    seconds = ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy() // 1_000_000
+    clock = Clock(ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy() // 1_000_000)
     parts = []
     for hop in sorted({hop for kept in states.values() for hop in kept}):
         kept = [state for state in states if hop in states[state]]
-        touched = np.flatnonzero(np.logical_or.reduce([matched[state.events, state.type] for state in kept]))
+        touched = np.flatnonzero(np.logical_or.reduce([matched[_chosen(state)] for state in kept]))
         if len(touched):
-            tiles = seconds // hop if hop else np.zeros_like(seconds)
-            parts.append(_fold_tiles(ordered, states, hop=hop, kept=kept, touched=touched, tiles=tiles, codes=codes, names=nodes.dictionary, matched=matched))
+            tiles = clock.days(kept[0].zone) if hop == LOCAL_DAY else clock.seconds // hop if hop else np.zeros_like(clock.seconds)
+            tiled = Tiled(hop, tiles, touched, codes, nodes.dictionary)
+            parts.append(_fold_tiles(ordered, states, kept=kept, tiled=tiled, matched=matched, clock=clock))
     return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
+
+
+class Tiled(NamedTuple):
+    """Events of one hop: the tile of each, which of them touch a state, and the code of each one's key among the ``names``."""
+
+    hop: int
+    tiles: np.ndarray
+    touched: np.ndarray
+    codes: np.ndarray
+    names: pa.Array
+
+
+class Clock:
+    """The times of the events in seconds, and on which local days they are; a zone's days are worked out once."""
+
+    def __init__(self, seconds: np.ndarray) -> None:
+        self.seconds = seconds
+        self._days: dict[str, np.ndarray] = {}
+
+    def days(self, zone: str) -> np.ndarray:
+        if zone not in self._days:
+            self._days[zone] = local_days(zone, self.seconds) if zone else self.seconds // 86_400
+        return self._days[zone]
+
+
+def _chosen(state: State) -> Chosen:
+    return state.events, state.type, state.where
 
 
 def _matches(events: pa.Table, state: State) -> np.ndarray:
@@ -58,6 +92,8 @@ def _matches(events: pa.Table, state: State) -> np.ndarray:
         mask &= _filled(pc.equal(events["type"], "track")) & _filled(pc.is_in(events["name"], value_set=pa.array(state.events, pa.string())))
     if state.type:
         mask &= _filled(pc.equal(events["type"], state.type))
+    for condition in state.where:
+        mask &= holds(condition, lambda path, kind: events[value_column(path, kind)], mask)
     return mask
 
 
@@ -69,11 +105,9 @@ def _filled(flags: pa.ChunkedArray) -> np.ndarray:
     )
 
 
-def _fold_tiles(
-    events: pa.Table, states: Hops, *, hop: int, kept: list[State], touched: np.ndarray, tiles: np.ndarray, codes: np.ndarray, names: pa.Array,
-    matched: Mapping[tuple[tuple[str, ...], str | None], np.ndarray],
-) -> pa.Table:  # fmt: skip
+def _fold_tiles(events: pa.Table, states: Hops, *, kept: list[State], tiled: Tiled, matched: Mapping[Chosen, np.ndarray], clock: Clock) -> pa.Table:
     """Rows of one hop: groups the touched events by (key, tile), keeping them in time order inside a group."""
+    hop, tiles, touched, codes, names = tiled
     lowest = int(tiles[touched].min())
     span = int(tiles[touched].max()) - lowest + 1
     composite = codes[touched] * span + (tiles[touched] - lowest)
@@ -84,21 +118,24 @@ def _fold_tiles(
     columns: dict[str, pa.Array] = {
         "key": names.take(pa.array(keys[starts] // span)),
         "hop": pa.array(np.full(len(starts), hop), pa.int32()),
-        "hop_start": pa.array((keys[starts] % span + lowest) * hop * 1_000_000, pa.int64()).cast(TIME),
+        "hop_start": pa.array((keys[starts] % span + lowest) * abs(hop) * 1_000_000, pa.int64()).cast(TIME),
     }
     for state in states:
         if state not in kept:
             columns[state.name] = pa.nulls(len(starts), state_type(state))
             continue
-        usable = matched[state.events, state.type][rows]
+        usable = matched[_chosen(state)][rows]
         values = events[value_column(state.value, state.value_type)].combine_chunks() if state.value else None
         if values is not None:
             usable = usable & values.is_valid().to_numpy(zero_copy_only=False)[rows]
-        columns[state.name] = _state_column(state, events, values=values, rows=rows[usable], group=group[usable], groups=len(starts))
+        days = clock.days(state.zone) if state.kind == "days" else None
+        columns[state.name] = _state_column(state, events, values=values, days=days, rows=rows[usable], group=group[usable], groups=len(starts))
     return pa.table(columns)
 
 
-def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, rows: np.ndarray, group: np.ndarray, groups: int) -> pa.Array:
+def _state_column(
+    state: State, events: pa.Table, *, values: pa.Array | None, days: np.ndarray | None, rows: np.ndarray, group: np.ndarray, groups: int
+) -> pa.Array:  # fmt: skip
     """The state of each group from its usable rows, which come in (group, time) order; null for groups without one."""
     if not len(rows):
         return pa.nulls(groups, state_type(state))
@@ -110,6 +147,14 @@ def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, ro
         found = sums(values.take(pa.array(rows)), starts)
     elif state.kind == "distinct":
         found = _sketches(values.take(pa.array(rows)), group, starts)
+    elif state.kind in ("counts", "spread"):
+        found = counted(values.take(pa.array(rows)), np.ones(len(rows), dtype=np.int64), group, is_spread=state.kind == "spread")
+    elif state.kind == "squares":
+        found = _squares(values.take(pa.array(rows)), starts)
+    elif state.kind == "times":
+        found = latest(events["event_time"].combine_chunks().take(pa.array(rows)), group)
+    elif days is not None:
+        found = distinct_days(days[rows], group)
     elif state.kind in ("first", "last"):
         chosen = pa.array(rows[starts] if state.kind == "first" else rows[ends - 1])
         fields = [events[name].combine_chunks().take(chosen) for name in ("event_time", "partition", "offset")] + [values.take(chosen)]
@@ -124,6 +169,12 @@ def _state_column(state: State, events: pa.Table, *, values: pa.Array | None, ro
     position = np.full(groups, -1)
     position[group[starts]] = np.arange(len(starts))
     return found.cast(state_type(state)).take(pa.array(position, mask=position < 0))
+
+
+def _squares(values: pa.Array, starts: np.ndarray) -> pa.Array:
+    high, low = square_parts(values)
+    fields = [decimals(np.add.reduceat(part, starts)) for part in (high * high, high * low, low * low)]
+    return pa.StructArray.from_arrays(fields, names=["high", "middle", "low"])
 
 
 def sums(values: pa.Array, starts: np.ndarray) -> pa.Array:

@@ -114,7 +114,7 @@ def _read_strictly(text: bytes) -> dict[str, Any] | str:
 
 def value_specs(states: Iterable[State]) -> list[tuple[str, str]]:
     """(path, type) of each value that the states read from messages."""
-    return sorted({(state.value, state.value_type) for state in states if state.value and state.value not in PLAIN_PATHS})
+    return sorted({read for state in states for read in state.reads if read[0] not in PLAIN_PATHS})
 
 
 def value_columns(messages: Messages, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from millrace.expressions import ExpressionError, Node, PythonForm, Truth, names_of, parse, segments_of, thresholds_of
 from millrace.expressions.instants import Turn, turns
 from millrace.expressions.tokens import KEYWORDS
-from millrace.traits import NAME, Trait, View
+from millrace.traits import NAME, View
 
 if TYPE_CHECKING:
     from millrace.definitions import Definitions
@@ -87,13 +87,8 @@ class CompiledSegment:
 
 def trait_types(view: View) -> dict[str, str]:
     """Type in expressions of each trait of a view, and of the person's id."""
-    return {name: trait_type(trait) for name, trait in view.traits.items()} | {PERSON_NAME: "text"}
-
-
-def trait_type(trait: Trait) -> str:
-    if trait.op in ("count", "approx_distinct"):
-        return "integer"
-    return "number" if trait.op in ("sum", "avg") else {"number": "number", "string": "text", "time": "time"}[trait.resolved_type]
+    derived = {one.name: one.answers for one in view.compiled}
+    return {name: trait.expressed for name, trait in view.traits.items() if trait.expressed} | derived | {PERSON_NAME: "text"}
 
 
 def compile_segments(definitions: "Definitions", thresholds: Mapping[Threshold, Any] | None = None) -> tuple[CompiledSegment, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from millrace.algebra import SCALE
-from millrace.traits import State, View
+from millrace.states import State
+from millrace.traits import Trait, View
 
 TIME = pa.timestamp("us", tz="UTC")
 NUMBER = pa.decimal128(38, SCALE)
@@ -157,7 +158,30 @@ def state_type(state: State) -> pa.DataType:
     value = VALUE_TYPES[state.value_type]
     if state.kind in ("first", "last"):
         return pa.struct([("at", TIME), ("partition", pa.int32()), ("offset", pa.int64()), ("value", value)])
-    return {"count": pa.int64(), "sum": NUMBER, "min": value, "max": value, "distinct": pa.binary()}[state.kind]
+    if state.kind == "squares":
+        return pa.struct([("high", NUMBER), ("middle", NUMBER), ("low", NUMBER)])
+    if state.kind in ("counts", "spread"):
+        return pa.list_(counted_value(value))
+    plain = {"count": pa.int64(), "sum": NUMBER, "distinct": pa.binary(), "times": pa.list_(TIME), "days": pa.list_(pa.int32())}
+    return plain.get(state.kind, value)
+
+
+DERIVED_TYPES = {
+    "integer": pa.int64(), "number": NUMBER, "text": pa.string(), "time": TIME, "boolean": pa.bool_(), "list": pa.list_(pa.string()), "times": pa.list_(TIME),
+}  # fmt: skip
+"""Types of derived traits in ``serving/profiles``."""
+
+
+def counted_value(value: pa.DataType) -> pa.DataType:
+    """A value and how many events had it."""
+    return pa.struct([("value", value), ("count", pa.int64())])
+
+
+def trait_type(trait: Trait) -> pa.DataType:
+    """Type of a finished trait in ``serving/profiles``."""
+    value = VALUE_TYPES[trait.resolved_type]
+    plain = {"integer": pa.int64(), "number": NUMBER, "boolean": pa.bool_(), "times": pa.list_(TIME), "list": pa.list_(value), "counts": pa.list_(counted_value(value))}
+    return plain.get(trait.answers, value)
 
 
 def view_schema(view: View) -> pa.Schema:
@@ -181,7 +205,6 @@ def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
 
 def profiles_table(view: View) -> Table:
     """``serving/profiles``: one row a person with a typed column a trait; ``as_of`` and ``head`` say when the row was computed: nothing has changed it since."""
-    kinds = {"count": pa.int64(), "approx_distinct": pa.int64(), "sum": NUMBER, "avg": NUMBER}
-    traits = [(name, kinds.get(trait.op) or VALUE_TYPES[trait.resolved_type]) for name, trait in view.traits.items()]
+    traits = [(name, trait_type(trait)) for name, trait in view.traits.items()] + [(one.name, DERIVED_TYPES[one.answers]) for one in view.compiled]
     receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))

@@ -4,42 +4,39 @@ A trait is one answer about a key (``spend_30d``); states are what is stored to 
 tiles). Traits that differ only in their window share states.
 """
 
-import hashlib
 import re
-from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from contextlib import suppress
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from millrace.algebra import KINDS, VALUE_TYPES
+from millrace.derived import Compiled, Derived, compile_derived
+from millrace.filters import Condition, parse_where, where_as_declared
+from millrace.states import PLAIN_TYPES, MessageType, State, state_of
+from millrace.trait_checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
+from millrace.windows import ALL_TIME, DAY, HOUR, LOCAL_DAY, Window
+from millrace.zones import check_zone
 
-HOUR, DAY, ALL_TIME = 3_600, 86_400, 0
-Op = Literal["count", "sum", "min", "max", "avg", "first", "last", "approx_distinct"]
-MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
+__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View"]
+
+Op = Literal[
+    "count", "sum", "min", "max", "avg", "first", "last", "approx_distinct", "variance", "stddev", "median", "p5", "p10", "p25", "p75", "p90", "p95", "p99",
+    "count_distinct", "unique_list", "most_frequent", "histogram", "top_k", "exists", "time_since", "active_days", "streak", "longest_streak", "times",
+]  # fmt: skip
+Answers = Literal["integer", "number", "text", "time", "boolean", "list", "times", "counts"]
+"""What kind of value a trait shows."""
 PROFILE_COLUMNS = ("person_id", "identifier_count", "hints", "as_of", "manifest_id", "cut", "head", "definitions_hash", "decisions")
 """Columns of serving/profiles besides the traits."""
-PLAIN_TYPES = {"event_time": "time", "received_at": "time", "name": "string", "type": "string", "source": "string"}
-"""Values that every event has, by their type; the others are paths into the message."""
-VALUE_PATH = re.compile(rf"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+$|^({'|'.join(PLAIN_TYPES)})$")
-WINDOW = re.compile(r"^([1-9]\d{0,4})([hd])$")
-_WORDS = {"text", "as_number", *get_args(MessageType), *PLAIN_TYPES}
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
-
-
-@dataclass(frozen=True, order=True)
-class State:
-    """What is kept per key and tile: one column of a view. ``events`` empty means every event; ``value`` None for count."""
-
-    name: str
-    kind: str
-    value: str | None
-    value_type: str
-    events: tuple[str, ...]
-    type: str | None
-
-    @property
-    def delta_type(self) -> str:
-        return KINDS[self.kind].type.format(value=VALUE_TYPES[self.value_type])
+TOP = 5
+_INTEGERS = ("count", "approx_distinct", "count_distinct", "time_since", "active_days", "streak", "longest_streak")
+_KINDS = {
+    "avg": ("sum", "count"), "approx_distinct": ("distinct",), "variance": ("sum", "count", "squares"), "stddev": ("sum", "count", "squares"), "exists": ("count",),
+    "time_since": ("last",), "active_days": ("days",), "streak": ("days",), "longest_streak": ("days",),
+    **dict.fromkeys(OF_VALUES, ("counts",)), **dict.fromkeys(QUANTILES, ("spread",)),
+}  # fmt: skip
+"""Kinds of the states an operation stands on, where it is not the one of its own name."""
 
 
 def _as_tuple(value: object) -> object:
@@ -51,105 +48,155 @@ def _as_tuple(value: object) -> object:
     return value
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Where = Annotated[tuple[Condition, ...], BeforeValidator(parse_where), PlainSerializer(where_as_declared)]
+
+
 class Trait(BaseModel):
-    """One answer about a key: ``op`` over ``value`` of the events that match ``event`` and ``type`` within ``window`` (absent: lifetime)."""
+    """One answer about a key: ``op`` over ``value`` of the events that match ``event``, ``type`` and ``where`` within ``window`` (absent: lifetime).
+
+    ``ago`` moves a window back; ``since``: only what came after the last event of this name. ``prefer``: sources, the best first, whose value is taken before others';
+    ``provenance``: the answer says from which source and when a value came. ``k``: how many values top_k shows. ``time_zone``: of a calendar's days, set by the view.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     op: Op
-    event: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    event: Names = ()
     type: MessageType | None = None
     value: str | None = None
     value_type: Literal["number", "string", "time"] | None = None
+    where: Where = ()
     window: str | None = None
+    ago: str | None = None
+    since: Names = ()
+    k: int | None = Field(None, ge=1, le=100)
+    prefer: Names = ()
+    provenance: bool = False
+    time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
     description: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Trait":
-        problems = []
-        if self.op != "count" and self.value is None:
-            problems.append(f"op {self.op} needs a value: a path such as properties.revenue, or event_time")
-        if self.op == "count" and self.value is not None:
-            problems.append("op count counts events and takes no value; drop it, or use approx_distinct")
-        if self.op == "count" and self.value_type is not None:
-            problems.append("op count reads no value; drop value_type")
-        if self.value is not None and not VALUE_PATH.match(self.value):
-            problems.append(f"value {self.value!r} is not a path: allowed are properties.…, traits.…, context.…, event_time, received_at, name, type, source")
-        if self.window is not None and not (match := WINDOW.match(self.window)):
-            problems.append(f"window {self.window!r} is not a length: allowed are hours (24h) or days (30d); drop it for lifetime")
-        elif self.window is not None and self._seconds(match) > 731 * DAY:
-            problems.append(f"window {self.window!r} is too long: at most 731 days; drop it for lifetime")
-        if self.op in ("sum", "avg") and (self.value_type not in (None, "number") or self.value in PLAIN_TYPES):
-            problems.append(f"op {self.op} works on numbers, not on {f'{self.value}' if self.value in PLAIN_TYPES else f'value_type {self.value_type}'}")
-        elif self.value in PLAIN_TYPES and self.value_type not in (None, PLAIN_TYPES[self.value]):
-            problems.append(f"value {self.value} is of value_type {PLAIN_TYPES[self.value]}, not {self.value_type}; drop value_type")
-        elif self.value_type == "time" and self.value not in PLAIN_TYPES:
-            problems.append("value_type time is for event_time and received_at")
-        if self.op == "approx_distinct" and PLAIN_TYPES.get(self.value or "") == "time":
-            problems.append(f"op approx_distinct works on text, not on {self.value}")
-        if any(not event.strip() for event in self.event):
-            problems.append("event must not be empty; drop it to take every event")
-        if problems:
+        if problems := list(problems_of(self)):
             raise ValueError("; ".join(problems))
         return self
 
-    @staticmethod
-    def _seconds(match: re.Match[str]) -> int:
-        return int(match[1]) * (HOUR if match[2] == "h" else DAY)
-
     @property
-    def window_seconds(self) -> int:
-        """Length of the window; 0 for lifetime."""
-        return self._seconds(WINDOW.match(self.window)) if self.window else 0
+    def span(self) -> Window:
+        """Its window."""
+        return Window(self.window, self.ago, self.time_zone)
 
     @property
     def hop(self) -> int:
-        """Tile its window is made of, in seconds: an hour, a day, or 0 for all time."""
-        if not self.window:
-            return ALL_TIME
-        return HOUR if self.window.endswith("h") else DAY
+        """Tile its window is made of: an hour, a day, a local day, or all time."""
+        return self.span.hop
 
     @property
     def resolved_type(self) -> str:
-        """Type of the value: as declared, or number, or time for times, or string for first, last and distinct values."""
+        """Type of the value: as declared, or number, or time for times, or string for what is first, last, or one of several values."""
         if self.value in PLAIN_TYPES:
             return PLAIN_TYPES[self.value]
         if self.value_type:
             return self.value_type
-        return "string" if self.op in ("first", "last", "approx_distinct") else "number"
+        return "string" if self.op in ("first", "last", "approx_distinct", *OF_VALUES) else "number"
+
+    @property
+    def answers(self) -> Answers:
+        """What kind of value it shows."""
+        kinds: dict[str, Answers] = {"exists": "boolean", "times": "times", "unique_list": "list", "histogram": "counts", "top_k": "counts"}
+        if self.op in _INTEGERS:
+            return "integer"
+        if self.op in NUMERIC:
+            return "number"
+        return kinds.get(self.op) or {"number": "number", "string": "text", "time": "time"}[self.resolved_type]  # type: ignore[return-value]
+
+    @property
+    def expressed(self) -> str | None:
+        """Its type in expressions; None where it has none: values with counts, lists of numbers."""
+        return None if self.answers == "counts" or (self.answers == "list" and self.resolved_type != "string") else self.answers
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its value depends on the time of reading beyond which tiles its window has."""
+        return self.op in ("time_since", "streak")
 
     @property
     def states(self) -> tuple[State, ...]:
-        """States it is finished from, in the order the finisher takes them: (sum, count) for avg, one for every other op."""
-        if self.op == "avg":
-            return (self._state("sum"), self._state("count"))
-        return (self._state("distinct" if self.op == "approx_distinct" else self.op),)
+        """States it is finished from, in the order the finisher takes them: of its kinds; for ``since`` the times of the events and the last of those it names;
+        with ``prefer`` the value of each of the sources, of all, and the source of the last; with ``provenance`` the value and its source."""
+        if self.since:
+            return (self._state("times"), state_of("last", "event_time", "time", events=self.since))
+        if self.prefer or self.provenance:
+            preferred = [self._state(self.op, where=parse_where({"source": source})) for source in self.prefer]
+            usable = Condition(self.value or "", "exists", "true", self.resolved_type)
+            source = state_of(self.op, "source", "string", events=self.event, type=self.type, where=(*self.where, usable), zone=self._zone)
+            return (*preferred, self._state(self.op), source)
+        return tuple(self._state(kind) for kind in _KINDS.get(self.op, (self.op,)))
 
-    def _state(self, kind: str) -> State:
-        value_type = "string" if kind == "distinct" else self.resolved_type
-        return State(
-            name=_state_name(kind, self.value, value_type, events=self.event, type=self.type),
-            kind=kind, value=self.value, value_type=value_type, events=tuple(sorted(set(self.event))), type=self.type,
-        )  # fmt: skip
+    @property
+    def _zone(self) -> str:
+        return self.time_zone if self.hop == LOCAL_DAY else ""
+
+    def _state(self, kind: str, *, where: tuple[Condition, ...] = ()) -> State:
+        value, value_type = self.value, "string" if kind == "distinct" else self.resolved_type
+        zone = self._zone
+        if self.op == "time_since":
+            value, value_type = "event_time", "time"
+        if kind == "days" and self.time_zone != "UTC":
+            zone = self.time_zone
+        return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.where, *where), zone=zone)
 
 
 class View(BaseModel):
-    """Traits of one kind of key. ``node``: the identifier that owns the event; a person's answer merges the rows of all his nodes."""
+    """Traits of one kind of key. ``node``: the identifier that owns the event; a person's answer merges the rows of all his nodes.
+    ``time_zone``: whose days the calendars of its traits have. ``derived``: traits that are expressions over others; they are declared among the traits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: Literal["node"]
+    time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
     traits: dict[str, Trait] = Field(min_length=1)
+    derived: dict[str, Derived] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sorted_out(cls, found: Any) -> Any:
+        """Hands its time zone to the traits, which know then what their days are, and keeps traits that are expressions apart."""
+        if not isinstance(found, dict) or not isinstance(found.get("traits"), dict):
+            return found
+        traits = found["traits"]
+        if derived := {name: trait for name, trait in traits.items() if isinstance(trait, dict) and "expr" in trait}:
+            traits = {name: trait for name, trait in traits.items() if name not in derived}
+            found = found | {"derived": found.get("derived", {}) | derived}
+        with suppress(ValueError):  # a wrong zone is told where it is written
+            zone = {"time_zone": check_zone(found["time_zone"])} if "time_zone" in found else {}
+            traits = {name: zone | trait if isinstance(trait, dict) else trait for name, trait in traits.items()}
+        return found | {"traits": traits}
 
     @model_validator(mode="after")
     def _names(self) -> "View":
-        wrong = [name for name in self.traits if not NAME.match(name)]
+        if {trait.time_zone for trait in self.traits.values()} - {self.time_zone}:
+            raise ValueError("a view has one time zone for all its traits; write time_zone beside key")
+        names = [*self.traits, *self.derived]
+        wrong = [name for name in names if not NAME.match(name)]
         if wrong:
             raise ValueError(f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter")
-        taken = [name for name in self.traits if name in PROFILE_COLUMNS]
+        taken = [name for name in names if name in PROFILE_COLUMNS]
         if taken:
             raise ValueError(f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names")
+        self.compiled  # noqa: B018  (a wrong expression is told here)
         return self
+
+    @cached_property
+    def compiled(self) -> tuple[Compiled, ...]:
+        """The derived traits, each after those it names."""
+        return compile_derived(self.derived, {name: trait.expressed for name, trait in self.traits.items() if trait.expressed})
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Traits that derived ones are computed from."""
+        return tuple(dict.fromkeys(name for one in self.compiled for name in one.inputs))
 
     @property
     def states(self) -> dict[State, frozenset[int]]:
@@ -163,33 +210,3 @@ class View(BaseModel):
     @property
     def hops(self) -> tuple[int, ...]:
         return tuple(sorted({trait.hop for trait in self.traits.values()}))
-
-
-def _event_slug(event: str) -> str:
-    """Lower-case name of an event. Any spelling but the usual ``Title Case`` gets a short hash, as does what reads like another part of a state's name."""
-    slug = re.sub(r"[^a-z0-9]+", "_", event.lower()).strip("_")
-    reads_otherwise = slug in _WORDS or slug.split("_")[0] in ("properties", "traits", "context")
-    return slug if event == slug.replace("_", " ").title() and not reads_otherwise else _hashed(slug, event)
-
-
-def _path_slug(path: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
-    return slug if path in (slug, slug.replace("_", ".", 1)) else _hashed(slug, path)
-
-
-def _hashed(slug: str, text: str) -> str:
-    return f"{slug}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-def _state_name(kind: str, value: str | None, value_type: str, *, events: tuple[str, ...], type: str | None) -> str:
-    """Name of a state's column, such as ``sum_properties_revenue__order_completed``: no two states share one. ``__`` parts value and events."""
-    parts = [f"{kind}_{_path_slug(value)}"] if value else []
-    if value and kind in ("min", "max", "first", "last") and value not in PLAIN_TYPES:
-        usual = "number" if kind in ("min", "max") else "string"
-        parts += [] if value_type == usual else ["text" if value_type == "string" else "as_number"]
-    parts += [type] if type else []
-    parts += [_event_slug(event) for event in sorted(set(events))]
-    name = "__".join(parts) if value else "_".join([kind, "__".join(parts)]) if parts else kind
-    if len(name) > 120:
-        name = f"{name[:110]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name

@@ -9,21 +9,29 @@ from pyspark.sql import functions as F
 
 from millrace.algebra import NUMBER, VALUE_TYPES
 from millrace.columns.algebra import merge
-from millrace.finish import micros, tile_range
-from millrace.sketches import estimate
+from millrace.finish import micros
+from millrace.finished_columns import derived_columns, finished_column
+from millrace.trait_values import is_simple
 from millrace.traits import ALL_TIME, Trait, View
+
+_DERIVED_TYPES = {
+    "integer": "BIGINT", "number": NUMBER, "text": "STRING", "time": "TIMESTAMP", "boolean": "BOOLEAN", "list": "ARRAY<STRING>", "times": "ARRAY<TIMESTAMP>",
+}  # fmt: skip
 
 
 def trait_type(trait: Trait) -> str:
-    """Delta type of a finished trait: counts BIGINT, numbers DECIMAL(38,9), text STRING, times TIMESTAMP."""
-    if trait.op in ("count", "approx_distinct"):
-        return "BIGINT"
-    return NUMBER if trait.op in ("sum", "avg") else VALUE_TYPES[trait.resolved_type]
+    """Delta type of a finished trait: counts BIGINT, numbers DECIMAL(38,9), text STRING, times TIMESTAMP, lists ARRAY."""
+    value = VALUE_TYPES[trait.resolved_type]
+    plain = {
+        "integer": "BIGINT", "number": NUMBER, "boolean": "BOOLEAN", "times": "ARRAY<TIMESTAMP>", "list": f"ARRAY<{value}>",
+        "counts": f"ARRAY<STRUCT<value: {value}, count: BIGINT>>",
+    }  # fmt: skip
+    return plain.get(trait.answers, value)
 
 
 def finish_traits(tiles: DataFrame, view: View, *, by: str, as_of: datetime) -> DataFrame:
     """One row per ``by`` with a column a trait, as of a time. In: ``by`` and the columns of the view, any number of rows a tile."""
-    return finish_windows(merge_windows(tiles, view, by=by, as_of=as_of), view, keep=[by])
+    return finish_windows(merge_windows(tiles, view, by=by, as_of=as_of), view, keep=[by], as_of=as_of)
 
 
 def merge_windows(tiles: DataFrame, view: View, *, by: str, as_of: datetime) -> DataFrame:
@@ -32,11 +40,12 @@ def merge_windows(tiles: DataFrame, view: View, *, by: str, as_of: datetime) -> 
     return tiles.groupBy(by).agg(*columns.values())
 
 
-def finish_windows(merged: DataFrame, view: View, *, keep: Sequence[str]) -> DataFrame:
+def finish_windows(merged: DataFrame, view: View, *, keep: Sequence[str], as_of: datetime) -> DataFrame:
     """The columns to ``keep`` and a column a trait. In: those columns and the ones of ``merge_windows``; null states are nothing seen."""
-    finished = merged.select(*keep, *(_value(name, trait) for name, trait in view.traits.items()))
-    distinct = [name for name, trait in view.traits.items() if trait.op == "approx_distinct"]
-    return _with_estimates(finished, distinct) if distinct else finished
+    in_python = {name: trait for name, trait in view.traits.items() if trait.op == "approx_distinct" or not is_simple(trait)}
+    states = {window_column(trait, n): F.col(f"`{window_column(trait, n)}`") for trait in in_python.values() for n in range(len(trait.states))}
+    finished = merged.select(*keep, *(_value(name, trait) for name, trait in view.traits.items() if name not in in_python), *states.values())
+    return _finished_in_python(finished, view, in_python, keep=keep, at=micros(as_of)) if in_python or view.derived else finished
 
 
 def in_any_window(view: View, as_of: datetime) -> Column:
@@ -49,7 +58,7 @@ def in_any_window(view: View, as_of: datetime) -> Column:
 
 def window_column(trait: Trait, n: int) -> str:
     """Name of the column with the n-th state of a trait, merged over its window. Traits that share state and window share the column."""
-    return f"{trait.states[n].name}@{trait.window or 'all'}"
+    return f"{trait.states[n].name}@{trait.span.key}"
 
 
 def _inside(trait: Trait, as_of: datetime) -> Column:
@@ -57,9 +66,9 @@ def _inside(trait: Trait, as_of: datetime) -> Column:
     inside = F.col("hop") == trait.hop
     if trait.hop == ALL_TIME:
         return inside
-    from_tile, until_tile = tile_range(micros(as_of), window=trait.window_seconds, hop=trait.hop)
+    first, until = (tile * abs(trait.hop) for tile in trait.span.tiles(micros(as_of)))
     start = F.unix_seconds("hop_start")
-    return inside & (start >= from_tile * trait.hop) & (start < until_tile * trait.hop)
+    return inside & (start >= first) & (start < until)
 
 
 def _windowed(trait: Trait, n: int, as_of: datetime) -> Column:
@@ -78,19 +87,25 @@ def _value(name: str, trait: Trait) -> Column:
         value = states[0]["value"]
     else:
         value = states[0]
-    return (value if trait.op == "approx_distinct" else value.cast(trait_type(trait))).alias(name)
+    return value.cast(trait_type(trait)).alias(name)
 
 
-def _with_estimates(rows: DataFrame, names: list[str]) -> DataFrame:
-    """Replaces sketches by their estimates: by the same function the store uses, so that both give the same number."""
-    ddl = ", ".join(f"`{field.name}` {'BIGINT' if field.name in names else field.dataType.simpleString()}" for field in rows.schema)
+def _finished_in_python(rows: DataFrame, view: View, in_python: dict[str, Trait], *, keep: Sequence[str], at: int) -> DataFrame:
+    """Finishes what is more than an expression by the same function the store uses, so that both give the same value."""
+    kinds = {field.name: field.dataType.simpleString() for field in rows.schema} | {name: trait_type(trait) for name, trait in in_python.items()}
+    kinds |= {one.name: _DERIVED_TYPES[one.answers] for one in view.compiled}
+    names = [*keep, *view.traits, *(one.name for one in view.compiled)]
 
-    def estimates(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def finish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            columns = [
-                pa.array([estimate(s) for s in column.to_pylist()], pa.int64()) if name in names else column
-                for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(columns, batch.schema.names)
+            finished = {name: _column(batch, name, in_python.get(name), at) for name in (*keep, *view.traits)}
+            finished |= derived_columns(finished, view, at)
+            yield pa.RecordBatch.from_arrays([finished[name] for name in names], names)
 
-    return rows.mapInArrow(estimates, ddl)
+    return rows.mapInArrow(finish, ", ".join(f"`{name}` {kinds[name]}" for name in names))
+
+
+def _column(batch: pa.RecordBatch, name: str, trait: Trait | None, at: int) -> pa.Array:
+    if trait is None:
+        return batch.column(name)
+    return finished_column(trait, [batch.column(window_column(trait, n)) for n in range(len(trait.states))], at)

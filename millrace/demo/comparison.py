@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
-from millrace.demo.oracle import Expected, trait_names
+from millrace.demo.oracle import Expected
 
 SKETCHED = frozenset({"stores", "products_90d"})
 SKETCH_ERROR = 0.049
@@ -53,12 +54,12 @@ def compare(households: Iterable[str], answers: Iterable[Mapping[str, Any]], exp
         if is_found(answer) != (truth is not None):
             differences.append(Difference(household, "", "known" if truth else "unknown", "known" if is_found(answer) else "unknown"))
             continue
-        for name in trait_names() if truth else ():
+        for name in truth.names if truth else ():
             values += 1
             trait = answer["traits"].get(name) or {}
             if layer := trait.get("layer"):
                 layers[layer] = layers.get(layer, 0) + 1
-            wanted = getattr(truth, name)
+            wanted = truth.value(name)
             if not is_same(name, wanted, trait.get("value")):
                 differences.append(Difference(household, name, str(wanted), str(trait.get("value"))))
     return Comparison(rows, values, layers, differences)
@@ -84,6 +85,10 @@ def is_same(trait: str, expected: Any, answered: Any) -> bool:
         return expected is answered
     if trait in SKETCHED:
         return isinstance(answered, int) and abs(answered - expected) <= SKETCH_ERROR * expected
+    if isinstance(expected, list):
+        return isinstance(answered, list) and len(answered) == len(expected) and all(map(partial(is_same, ""), expected, answered))
+    if isinstance(expected, dict):
+        return isinstance(answered, dict) and answered.keys() == expected.keys() and all(is_same("", expected[key], answered[key]) for key in expected)
     if isinstance(expected, Decimal):
         return isinstance(answered, str) and _decimal(answered) == expected
     if isinstance(expected, datetime):

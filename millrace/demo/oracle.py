@@ -1,16 +1,20 @@
 """What every answer must be, computed by DuckDB straight from the package's files. The comparison calls it; nothing of Millrace's own arithmetic is used.
 
-Enters: how many weeks were sent and the time the answers speak for. Leaves: the traits of conf/tenants/default/views.yml, one row per household.
+Enters: how many weeks were sent and the time the answers speak for. Leaves: the traits of conf/tenants/grocery/views.yml, one row per household; those that the default
+tenant has too are fields of it, more_traits.py computes the others.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import duckdb
 
-EXPECTED = """
+from millrace.demo.more_traits import more_traits
+
+SENT = """
 WITH orders AS (
   SELECT household_id, basket_id, any_value(store_id) AS store_id, any_value(transaction_timestamp) AS moment, sum(sales_value::DECIMAL(18, 2)) AS revenue
   FROM transactions WHERE week <= $weeks GROUP BY household_id, basket_id
@@ -19,7 +23,12 @@ WITH orders AS (
   WHERE moment < coalesce((SELECT min(transaction_timestamp) FROM transactions WHERE week > $weeks), TIMESTAMP '9999-01-01')
 ), said AS (
   SELECT *, TIMESTAMP '2017-01-01' AS moment FROM demographics WHERE $weeks >= 1
-), anything AS (
+), """
+"""What was sent in the first ``$weeks`` weeks, as the beginning of a query."""
+EXPECTED = (
+    SENT
+    + """
+anything AS (
   SELECT household_id, moment FROM orders UNION ALL SELECT household_id, moment FROM coupons UNION ALL SELECT household_id, moment FROM said
 ), seen AS (
   SELECT household_id, max(moment) AS last_seen_at, count(*) FILTER (moment >= $from_24h AND moment < $until_hour) AS events_24h
@@ -40,6 +49,7 @@ SELECT household_id::VARCHAR AS household, coalesce(orders_count, 0) AS orders_c
   coalesce(coupons_used, 0) AS coupons_used, events_24h, last_seen_at, age, income, home_ownership, household_size
 FROM seen LEFT JOIN bought USING (household_id) LEFT JOIN used USING (household_id) LEFT JOIN said USING (household_id)
 ORDER BY household_id"""
+)
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -67,6 +77,15 @@ class Expected:
     income: str | None
     home_ownership: str | None
     household_size: str | None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, trait: str) -> Any:
+        return self.more[trait] if trait in self.more else getattr(self, trait)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the traits an answer is compared in."""
+        return [*trait_names(), *self.more]
 
     @property
     def average_basket(self) -> Decimal | None:
@@ -97,7 +116,8 @@ def expected_profiles(source: duckdb.DuckDBPyConnection, *, weeks: int, as_of: d
     moments = {"from_30d": from_30d, "from_90d": from_90d, "until_day": until_day, "from_24h": from_24h, "until_hour": until_hour}
     naive = {name: moment.astimezone(UTC).replace(tzinfo=None) for name, moment in moments.items()}
     rows = source.execute(EXPECTED, {"weeks": weeks, **naive}).fetchall()
-    return {row[0]: Expected(*(_aware(value) for value in row)) for row in rows}
+    more = more_traits(source, SENT, weeks=weeks, as_of=as_of, moments=naive)
+    return {row[0]: Expected(*(_aware(value) for value in row), more=more[row[0]]) for row in rows}
 
 
 def all_households(source: duckdb.DuckDBPyConnection) -> list[str]:
@@ -109,8 +129,8 @@ def all_households(source: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def trait_names() -> list[str]:
-    """Names of the traits an answer is compared in."""
-    return [field.name for field in fields(Expected) if field.name != "household"] + ["average_basket", "products_90d"]
+    """Names of the traits that are fields."""
+    return [field.name for field in fields(Expected) if field.name not in ("household", "more")] + ["average_basket", "products_90d"]
 
 
 def _aware(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from millrace.definitions import DEFAULT_DIRECTORY
 from millrace.errors import MillraceError, SetupError
 from millrace.local.processes import last_lines, start_process, stop_process
 
@@ -21,6 +22,8 @@ BATCH_EVERY = "0"
 """No batch but those the story asks for."""
 LOG = "run_local.log"
 REPOSITORY = Path(__file__).resolve().parents[2]
+GROCERY = DEFAULT_DIRECTORY.parent / "grocery"
+"""Definitions of the demo's tenant."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,10 @@ class Addresses:
 class LocalSystem:
     """`python -m jobs.run_local` on free ports of this machine; ``addresses`` and ``memory`` are known once it is started."""
 
-    def __init__(self, root: Path, *, command: tuple[str, ...] = (sys.executable, "-m", "jobs.run_local")) -> None:
+    def __init__(self, root: Path, *, definitions: Path = GROCERY, command: tuple[str, ...] = (sys.executable, "-m", "jobs.run_local")) -> None:
         self.log = root / LOG
         free = [f"--{name}=127.0.0.1:0" for name in ("collector", "api")]
-        self._argv = [*command, "--root", str(root), *free, "--batch-every", BATCH_EVERY]
+        self._argv = [*command, "--root", str(root), *free, "--batch-every", BATCH_EVERY, "--definitions", str(definitions)]
         self.memory = MemoryWatch()
 
     def start(self) -> None:

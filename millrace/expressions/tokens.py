@@ -7,7 +7,7 @@ from typing import Any
 
 from millrace.algebra import SCALE, UNIT
 from millrace.expressions.tree import MOST_INTEGER, Problem
-from millrace.finish import micros
+from millrace.times import micros
 
 KEYWORDS = frozenset({"and", "or", "not", "in", "between", "is", "null", "contains", "starts", "with", "true", "false", "now"})
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}

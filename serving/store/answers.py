@@ -8,8 +8,9 @@ from millrace.identity import namespace_of
 from serving.store.layout import decode
 from serving.store.ledger_tail import milliseconds_since
 from serving.store.persons import Person
-from serving.store.plan import Plan, TraitAnswer
+from serving.store.plan import Plan
 from serving.store.receipts import Claims, Receipt, Sealer
+from serving.store.several import TraitAnswer
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from millrace.algebra import KINDS, scaled
+from millrace.algebra import KINDS
 from millrace.finish import MICROS
+from millrace.python_states import python_states
 from millrace.sketches import merge_sketches
-from millrace.traits import ALL_TIME, State, View
+from millrace.states import State
+from millrace.traits import ALL_TIME, View
 
 Slots = list[Any]
 BLOCK = 8
@@ -70,7 +72,7 @@ class Layout:
             places = np.flatnonzero(valid[state.name] & (hops == hop))
             if not len(places):
                 continue
-            tiles = starts[places] // (hop * MICROS) if hop else np.zeros_like(places)
+            tiles = starts[places] // (abs(hop) * MICROS) if hop else np.zeros_like(places)
             order = np.lexsort((tiles, codes[places]))
             places, tiles = places[order], tiles[order]
             values = python_states(columns[state.name].take(pa.array(places)), state)
@@ -140,28 +142,3 @@ def unions_from_the_end(sketches: list[bytes]) -> list[bytes]:
     for start in reversed(range(0, len(sketches), BLOCK)):
         unions.append(merge_sketches(sketches[start : start + BLOCK] + unions[-1:]))
     return unions[::-1]
-
-
-def python_states(column: pa.Array, state: State) -> list[Any]:
-    """The states of a column without nulls, in Python form."""
-    if state.kind in ("first", "last"):
-        fields = [_plain_values(column.field(name)) for name in ("at", "partition", "offset", "value")]
-        return [list(parts) for parts in zip(*fields, strict=True)]
-    return _plain_values(column)
-
-
-def _plain_values(column: pa.Array) -> list[Any]:
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.int64()).to_pylist()
-    if pa.types.is_decimal(column.type):
-        return _scaled_values(column)
-    return column.to_pylist()
-
-
-def _scaled_values(column: pa.Array) -> list[int]:
-    """Decimals of scale 9 as integers, straight from Arrow's 128-bit words; one by one only where a value does not fit into 64 bits."""
-    words = np.frombuffer(column.buffers()[1], dtype=np.int64)[2 * column.offset : 2 * (column.offset + len(column))]
-    low, high = words[0::2], words[1::2]
-    if bool((high == (low >> 63)).all()):
-        return low.tolist()
-    return [scaled(value) for value in column.to_pylist()]

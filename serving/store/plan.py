@@ -3,30 +3,22 @@
 What depends on the definitions only is worked out once; what depends on the time only is worked out once an hour; a read does the rest.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
-
-from millrace.finish import MICROS, Value, finisher, tile_range, time_text, value_of_nothing, window_end
+from millrace.derived import evaluate
+from millrace.finish import MICROS, Value, finisher, show_as, time_text, value_of_nothing
 from millrace.sketches import estimate_union
-from millrace.traits import ALL_TIME, HOUR, Trait, View
-from serving.store.layout import BLOCK, Layout, Slots
+from millrace.trait_values import is_simple
+from millrace.traits import ALL_TIME, Trait, View
+from serving.store.layout import Layout, Slots
+from serving.store.several import Layer, Several, Span, TraitAnswer, layer_of, tiles_inside
 
-Layer = Literal["batch", "speed", "merged"] | None
 Fold = Callable[[list[Any]], Any]
-_HOUR = HOUR * MICROS
-
-
-class TraitAnswer(msgspec.Struct, gc=False):
-    """A finished trait: which layers it came from (None: neither has anything) and the time it speaks for."""
-
-    value: Value
-    layer: Layer
-    as_of: str
+_MINUTE = 60 * MICROS
+"""Clocks of every time zone change, and every tile ends, at the full minute."""
 
 
 class Window(NamedTuple):
@@ -39,45 +31,59 @@ class Window(NamedTuple):
     divisor: tuple[int, Fold] | None
 
 
-class Span(NamedTuple):
-    """What a window is at a time of reading: tiles [first, until), and its end as text."""
-
-    first: int
-    until: int
-    end: str
-
-
 class Plan:
     """How the traits of a view are read."""
 
     def __init__(self, view: View, layout: Layout) -> None:
-        windowed = {name: trait for name, trait in view.traits.items() if trait.window}
-        all_time = {name: trait for name, trait in view.traits.items() if not trait.window}
+        more = {name: trait for name, trait in view.traits.items() if not is_simple(trait)}
+        windowed = {name: trait for name, trait in view.traits.items() if trait.window and name not in more}
+        all_time = {name: trait for name, trait in view.traits.items() if not trait.window and name not in more}
         self._all_time = AllTime(list(all_time.values()), layout)
         self._windowed = [_window(trait, layout) for trait in windowed.values()]
-        self._windows = [(trait.window_seconds, trait.hop) for trait in windowed.values()]
+        self._more = [Several(trait, layout) for trait in more.values()]
+        self._windows = [trait.span for trait in (*windowed.values(), *more.values())]
         self._names = tuple(view.traits)
-        places = [(*all_time, *windowed).index(name) for name in self._names]
+        places = [(*all_time, *windowed, *more).index(name) for name in self._names]
         self._as_declared: Callable[[list[TraitAnswer]], Iterable[TraitAnswer]] = itemgetter(*places) if len(places) > 1 else tuple
-        self._coarsest = max(view.hops)
         self._spans = lru_cache(256)(self._spans_of)
+        self._derived, self._inputs = view.compiled, {name: Several(view.traits[name], layout) for name in view.inputs}
 
     def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
         """Every trait in the order of its declaration, merged over all slots given, as of ``at`` (microseconds)."""
-        answers = self._all_time.read(batch, speed, time_text(at))
-        hour, rest = divmod(at, _HOUR)
-        for window, span in zip(self._windowed, self._spans(hour, rest > 0), strict=True):
-            answers.append(_read_window(window, span, batch, speed))
-        return dict(zip(self._names, self._as_declared(answers), strict=True))
+        now = time_text(at)
+        answers = self._all_time.read(batch, speed, now)
+        if self._windows:
+            minute, rest = divmod(at, _MINUTE)
+            spans = self._spans(minute, rest > 0)
+            for window, span in zip(self._windowed, spans, strict=False):
+                answers.append(_read_window(window, span, batch, speed))
+            for trait, span in zip(self._more, spans[len(self._windowed) :], strict=True):
+                answers.append(trait.read(span, batch, speed, at=at, now=now))
+        found = dict(zip(self._names, self._as_declared(answers), strict=True))
+        return found | self._read_derived(batch, speed, at) if self._derived else found
+
+    def _read_derived(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
+        """Each from the values of the traits it stands on: of their layers, as of the latest of their ends, limited by what limits them."""
+        inputs = {name: trait.merged(trait.span_at(at), batch, speed) for name, trait in self._inputs.items()}
+        told = {name: self._inputs[name].tell(states, at) for name, (states, _) in inputs.items()}
+        values = evaluate(self._derived, {name: one.value for name, one in told.items()}, at)
+        answers = {}
+        for one in self._derived:
+            layers = {layer for name in one.inputs for layer in inputs[name][1]}
+            end = max((self._inputs[name].end_at(at) for name in one.inputs), default=at)
+            note = next((told[name].note for name in one.inputs if told[name].note), None)
+            answers[one.name] = TraitAnswer(show_as(one.answers, values[one.name]), layer_of(layers), time_text(end), note)
+        return answers
 
     def as_of(self, at: int) -> str:
         """The latest window end a read at ``at`` uses; ``at`` itself when the view has no windows."""
-        return _end_text(window_end(at, self._coarsest)) if self._coarsest else time_text(at)
+        ends = [window.end(at) for window in self._windows if window.hop != ALL_TIME]
+        return _end_text(max(ends)) if ends else time_text(at)
 
-    def _spans_of(self, hour: int, is_within: bool) -> list[Span]:
-        """The same for all times within an hour, the full hour itself aside: hops are whole hours."""
-        at = hour * _HOUR + is_within
-        return [Span(*tile_range(at, window=window, hop=hop), time_text(window_end(at, hop))) for window, hop in self._windows]
+    def _spans_of(self, minute: int, is_within: bool) -> list[Span]:
+        """The same for all times within a minute, the full minute itself aside."""
+        at = minute * _MINUTE + is_within
+        return [Span(0, 0, "") if window.hop == ALL_TIME else Span(*window.tiles(at), time_text(window.end(at))) for window in self._windows]
 
 
 class AllTime:
@@ -155,9 +161,9 @@ def _window(trait: Trait, layout: Layout) -> Window:
 
 def _read_window(window: Window, span: Span, batch: list[Slots], speed: list[Slots]) -> TraitAnswer:
     slot, fold, finish, nothing, divisor = window
-    states = _tiles(batch, slot, span)
+    states = tiles_inside(batch, slot, span)
     layer: Layer = "batch"
-    if speed and (fresh := _tiles(speed, slot, span)):
+    if speed and (fresh := tiles_inside(speed, slot, span)):
         layer = "merged" if states else "speed"
         states += fresh
     if not states:
@@ -166,22 +172,4 @@ def _read_window(window: Window, span: Span, batch: list[Slots], speed: list[Slo
     if divisor is None:
         return TraitAnswer(finish(state), layer, span.end)
     slot, fold = divisor
-    return TraitAnswer(finish(state, fold(_tiles(batch, slot, span) + _tiles(speed, slot, span))), layer, span.end)
-
-
-def _tiles(parts: list[Slots], slot: int, span: Span) -> list[Any]:
-    """States of the tiles within the window, of all parts."""
-    found: list[Any] = []
-    first, until, _ = span
-    for slots in parts:
-        if (tiles := slots[slot]) is not None:
-            numbers, states, *unions = tiles
-            start = bisect_left(numbers, first)
-            if numbers[-1] >= until:
-                found += states[start : bisect_left(numbers, until, start)]
-            elif unions and (block := -(-start // BLOCK)) < len(unions[0]):
-                found += states[start : block * BLOCK]
-                found.append(unions[0][block])
-            else:
-                found += states[start:]
-    return found
+    return TraitAnswer(finish(state, fold(tiles_inside(batch, slot, span) + tiles_inside(speed, slot, span))), layer, span.end)

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from batch.merging import differing_rows, merge_rows
 from millrace.algebra import KINDS, merge_all, scaled
 from millrace.sketches import LG_K, estimate
-from millrace.tables import NUMBER, TIME
+from millrace.states import State
+from millrace.tables import NUMBER, TIME, state_type
+from tests.laws.product import shown as python_form
 
 START = datetime(2017, 5, 6, tzinfo=UTC)
 POSITIONED = pa.struct([("at", TIME), ("partition", pa.int32()), ("offset", pa.int64()), ("value", pa.string())])
+ADDED = ("squares", "counts", "spread", "times", "days")
+OF = {"counts": "string"}
 SCHEMA = pa.schema(
     [("key", pa.string()), ("hop_start", TIME), ("count", pa.int64()), ("sum", NUMBER), ("min", NUMBER), ("max", pa.string()), ("first", POSITIONED),
-     ("last", POSITIONED), ("distinct", pa.binary())]
+     ("last", POSITIONED), ("distinct", pa.binary()), *((kind, state_type(State(kind, kind, None, OF.get(kind, "number"), (), None))) for kind in ADDED)]
 )  # fmt: skip
 KEYS = ("key", "hop_start")
 ALL = {name: name for name in KINDS}
@@ -40,6 +44,16 @@ def struct_of(position: tuple[datetime, int, int]) -> dict:
     return {"at": at, "partition": partition, "offset": offset, "value": f"{partition}-{offset}" if offset % 2 else None}
 
 
+MANY = st.builds(lambda start, size: range(start, start + size), st.integers(0, 900), st.integers(900, 1_001))
+
+
+def listed(kind: str, values: st.SearchStrategy) -> st.SearchStrategy:
+    """States of values with counts, sometimes with so many that two or one of them are beyond the bound."""
+    some = st.dictionaries(values, st.integers(1, 3), min_size=1, max_size=4) | MANY.map(lambda many: {n * 10**9 if kind == "spread" else str(n): 1 for n in many})
+    made = some.map(lambda counts: merge_all(kind, [[[value, count]] for value, count in counts.items()]))
+    return made.map(lambda state: [{"value": Decimal(one).scaleb(-9) if kind == "spread" and one is not None else one, "count": count} for one, count in state])
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> pa.Table:
     rows = draw(
@@ -48,6 +62,10 @@ def tables(draw: st.DrawFn) -> pa.Table:
                 {
                     "key": st.sampled_from("abc"), "hop_start": moments, "count": st.none() | st.integers(0, 2**40), "sum": st.none() | amounts, "min": st.none() | amounts,
                     "max": st.none() | st.text(max_size=3), "first": st.none() | positioned.map(struct_of), "last": st.none() | positioned.map(struct_of),
+                    "squares": st.none() | st.tuples(amounts, amounts, amounts).map(lambda parts: dict(zip(("high", "middle", "low"), parts, strict=True))),
+                    "counts": st.none() | listed("counts", st.text(max_size=2)), "spread": st.none() | listed("spread", amounts.map(scaled)),
+                    "times": st.none() | st.lists(moments, min_size=1, max_size=4).map(sorted) | MANY.map(lambda many: [START + timedelta(hours=n) for n in many]),
+                    "days": st.none() | st.sets(st.integers(0, 9), min_size=1).map(sorted),
                     "distinct": st.none() | st.lists(st.integers(0, 50), max_size=12).map(sketch),
                 }
             ),
@@ -66,9 +84,8 @@ def expected(table: pa.Table) -> dict:
 
 def plain(kind: str, value: object) -> object:
     """A value in the Python form of the algebra."""
-    if isinstance(value, Decimal):
-        return scaled(value)
-    return tuple(value.values()) if isinstance(value, dict) else value
+    found = python_form(value, kind)
+    return tuple(value.values()) if isinstance(value, dict) and kind != "squares" else found
 
 
 def shown(kind: str, value: object) -> object:

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pytest
 
 from millrace import tables
 from millrace.algebra import KINDS
-from millrace.traits import State, Trait, View
+from millrace.states import State
+from millrace.trait_checks import NEEDS
+from millrace.traits import Op, Trait, View
 
 TREE = Path(__file__).resolve().parents[2]
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", (TREE / "docs" / "tables.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
@@ -45,15 +48,17 @@ def test_section_says_key_writer_and_who_may_rely_on_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["speed/<view>", "batch/<view>"])
 def test_every_kind_of_state_is_there_with_its_type(name: str) -> None:
-    types = {"first": "string", "last": "string", "distinct": "string"}
+    types = {"first": "string", "last": "string", "distinct": "string"}  # the others: number
     expected = {f"`{kind}`": f"`{tables.state_type(State(kind, kind, None, types.get(kind, 'number'), (), None))}`" for kind in KINDS}
     assert {row[0]: row[1] for row in rows(name, "state")} == expected
 
 
 def test_traits_of_profiles_have_the_types_of_their_operations() -> None:
     ops = {row[0]: row[1] for row in rows("serving/profiles", "op")}
-    for op, cell in (("count", "`count`"), ("sum", "`sum`"), ("avg", "`avg`"), ("approx_distinct", "`approx_distinct`")):
-        view = View(key="node", traits={"t": Trait(op=op, value=None if op == "count" else "properties.x")})
-        assert ops[cell] == f"`{tables.profiles_table(view).schema.field('t').type}`"
+    told = {op: kind for cell, kind in ops.items() for op in re.findall(r"`(\w+)`", cell) if " of numbers" not in cell and " of times" not in cell}
+    assert set(told) == set(get_args(Op))
+    for op in told.keys() - {"min", "max"}:
+        view = View(key="node", traits={"t": Trait(op=op, value=None if op in NEEDS else "properties.x")})
+        assert told[op] == f"`{tables.profiles_table(view).schema.field('t').type}`", op
     for value_type, words in (("number", "numbers"), ("string", "texts"), ("time", "times")):
         assert ops[f"`min`, `max`, `first`, `last` of {words}"] == f"`{tables.VALUE_TYPES[value_type]}`"

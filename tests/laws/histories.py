@@ -34,6 +34,8 @@ TYPES = ("track",) * 6 + ("identify", "identify", "page", "screen", "group", "al
 OFFSETS = (0, 1, -1, HOUR, -HOUR, HOUR - 1, DAY, -DAY, -DAY - 1, 4 * MINUTE, 5 * MINUTE, 6 * MINUTE, 2 * HOUR, DAY - MINUTE)
 """How far from the clock an event says it happened; more than five minutes ahead is clamped."""
 
+ZONE = "America/St_Johns"
+"""Half an hour off the tiles of UTC; until 2011 its clocks changed a minute after midnight."""
 TRAITS: dict[str, dict[str, Any]] = {
     "orders": {"event": "Order Completed", "op": "count"},
     "calls": {"type": "identify", "op": "count", "window": "3d"},
@@ -53,6 +55,38 @@ TRAITS: dict[str, dict[str, Any]] = {
     "sources": {"op": "approx_distinct", "value": "source"},
     "language": {"op": "last", "value": "context.locale"},
     "city": {"type": "identify", "op": "first", "value": "traits.city"},
+    "dear_orders": {"event": "Order Completed", "op": "count", "where": {"properties.revenue": {"gt": 0.1, "lte": 999_999_999_999_999}}},
+    "apples": {"op": "count", "where": {"properties.product.id": ["apple", "5", "true"], "source": "http"}, "window": "3d"},
+    "unsold": {"op": "sum", "value": "properties.revenue", "where": {"properties.product.id": {"exists": False}}},
+    "fives": {"op": "last", "value": "properties.product.id", "where": {"properties.product.id": {"gte": 4.5, "lt": 6}, "properties.revenue": {"exists": True}}},
+    "apple_or_dear": {"op": "count", "where": "properties.product.id = 'apple' or properties.revenue > 10.5", "window": "9d"},
+    "true_elsewhere": {"op": "sum", "value": "properties.revenue", "where": "source != 'http' and (properties.product.id or properties.revenue is null)"},
+    "of_a": {"op": "count", "where": {"properties.product.id": {"prefix": "\u00c4"}}},
+    "spend_before": {"event": "Order Completed", "op": "sum", "value": "properties.revenue", "window": "2d", "ago": "2d"},
+    "calls_before": {"op": "count", "window": "5h", "ago": "1d"},
+    "today": {"op": "count", "window": "today", "time_zone": ZONE},
+    "this_week": {"op": "avg", "value": "properties.revenue", "window": "this_week", "time_zone": ZONE},
+    "previous_month": {"op": "count", "window": "previous_month", "time_zone": ZONE},
+    "this_year": {"op": "approx_distinct", "value": "source", "window": "this_year", "time_zone": ZONE},
+    "variance": {"op": "variance", "value": "properties.revenue"},
+    "deviation_9d": {"op": "stddev", "value": "properties.revenue", "window": "9d"},
+    "median": {"op": "median", "value": "properties.revenue"},
+    "p95_9d": {"op": "p95", "value": "properties.revenue", "window": "9d"},
+    "kinds": {"op": "count_distinct", "value": "properties.product.id"},
+    "kinds_2d": {"op": "unique_list", "value": "properties.product.id", "window": "2d"},
+    "usual_price": {"op": "most_frequent", "value": "properties.revenue", "value_type": "number"},
+    "usual_kind": {"op": "most_frequent", "value": "properties.product.id", "window": "previous_week", "time_zone": ZONE},
+    "prices": {"op": "histogram", "value": "properties.revenue", "value_type": "number"},
+    "best": {"op": "top_k", "value": "properties.product.id", "k": 2},
+    "bought_3d": {"event": "Order Completed", "op": "exists", "window": "3d"},
+    "since_order": {"event": "Order Completed", "op": "time_since"},
+    "views_since": {"event": "Product Viewed", "op": "count", "since": "Order Completed"},
+    "order_times": {"event": "Order Completed", "op": "times", "window": "30d"},
+    "days": {"op": "active_days", "time_zone": ZONE},
+    "in_a_row": {"op": "streak", "time_zone": ZONE},
+    "row": {"op": "longest_streak", "window": "30d", "time_zone": ZONE},
+    "city_of": {"op": "last", "value": "traits.city", "prefer": ["shop", "http"]},
+    "told": {"op": "first", "value": "properties.revenue", "value_type": "number", "provenance": True, "window": "4d"},
 }
 
 
@@ -131,8 +165,9 @@ def arrow_events(events: Iterable[Event], states: Iterable[Any], column: Callabl
         **{name: pa.array([getattr(event, name) for event in events], pa.string()) for name in ("source", "type", "name")},
     }
     for state in states:
-        if state.value and state.value not in columns:
-            columns[column(state.value, state.value_type)] = _values(events, state.value, state.value_type)
+        for path, kind in state.reads:
+            if path not in columns:
+                columns[column(path, kind)] = _values(events, path, kind)
     return pa.table(columns)
 
 

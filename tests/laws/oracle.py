@@ -13,10 +13,9 @@ from typing import Any
 
 from tests.laws import oracle_persons
 from tests.laws.oracle_persons import Rules, person_id
-from tests.laws.oracle_values import Json, at_path, java_text, number_of, parse_object, parse_time, text_of, time_text
+from tests.laws.oracle_traits import DAY, HOUR, MINUTE, SECOND, Answer, decimal_text, in_window, typed, value_of
+from tests.laws.oracle_values import Json, at_path, java_text, parse_object, parse_time, text_of
 
-SECOND = 1_000_000
-MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 LONGEST_ID = 1_024
 NOBODY = {"user_id": ("null", "NULL", "undefined"), "email": ("test@test.com",), "anonymous_id": ("null", "NULL", "undefined")}
@@ -165,7 +164,7 @@ def persons_of(counted: Iterable[Event], rules: Rules) -> dict[str, frozenset[st
     return oracle_persons.judge(pairs, rules).members
 
 
-def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> dict[str, dict[str, int | str | None]]:
+def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> dict[str, dict[str, Answer]]:
     """Every trait of every person, as of a time in microseconds."""
     owned = defaultdict(list)
     for event in counted:
@@ -176,67 +175,4 @@ def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> d
     }
 
 
-def value_of(trait: Mapping[str, Any], events: list[Event], as_of: int) -> int | str | None:
-    """The finished value of one trait over a person's events."""
-    matching = [event for event in events if matches(trait, event) and in_window(trait, event.event_time, as_of)]
-    if trait["op"] == "count":
-        return len(matching)
-    kind = value_type(trait)
-    pairs = [((event.event_time, event.record.partition, event.record.offset), typed(event, trait["value"], kind)) for event in matching]
-    usable = [(order, value) for order, value in pairs if value is not None]
-    values = [value for _, value in usable]
-    shown = {"number": decimal_text, "string": str, "time": time_text}[kind]
-    if trait["op"] == "approx_distinct":
-        return len({value for value in values if value != ""})
-    if trait["op"] == "sum":
-        return decimal_text(sum(values))
-    if not usable:
-        return None
-    if trait["op"] == "avg":
-        doubled = 2 * abs(sum(values)) + len(values)
-        return decimal_text(doubled // (2 * len(values)) * (-1 if sum(values) < 0 else 1))
-    if trait["op"] in ("min", "max"):
-        return shown(min(values) if trait["op"] == "min" else max(values))
-    return shown((min(usable) if trait["op"] == "first" else max(usable))[1])
-
-
-def matches(trait: Mapping[str, Any], event: Event) -> bool:
-    names = [trait["event"]] if isinstance(trait.get("event"), str) else list(trait.get("event") or ())
-    return (not names or (event.type == "track" and event.name in names)) and trait.get("type") in (None, event.type)
-
-
-def in_window(trait: Mapping[str, Any], event_time: int, as_of: int) -> bool:
-    """Tiles from floor(as_of - window) to below ceil(as_of); a lifetime has one tile that holds everything."""
-    if not trait.get("window"):
-        return True
-    hop = HOUR if trait["window"].endswith("h") else DAY
-    start = event_time // hop * hop
-    return (as_of - int(trait["window"][:-1]) * hop) // hop * hop <= start < -(-as_of // hop) * hop
-
-
-def value_type(trait: Mapping[str, Any]) -> str:
-    if trait["op"] == "approx_distinct":
-        return "string"
-    if trait["value"] in ("event_time", "received_at"):
-        return "time"
-    return trait.get("value_type") or ("string" if trait["op"] in ("first", "last") else "number")
-
-
-def typed(event: Event, path: str, kind: str) -> int | str | None:
-    """Value of an event at a path: decimals as integers scaled by 10**9, times in microseconds; None when absent or unusable."""
-    plain = {"event_time": event.event_time, "received_at": event.record.received_at, "name": event.name, "type": event.type, "source": event.source}
-    found = plain[path] if path in plain else at_path(event.message, path)
-    if kind == "number":
-        return number_of(found)
-    if isinstance(found, int) and path in plain:
-        return found if kind == "time" else time_text(found)
-    return text_of(found)
-
-
-def decimal_text(scaled: int) -> str:
-    whole, fraction = divmod(abs(scaled), 10**9)
-    digits = f"{fraction:09d}".rstrip("0")
-    return ("-" if scaled < 0 else "") + str(whole) + ("." + digits if digits else "")
-
-
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "Rules", "answers", "java_text", "judge", "node_of", "person_id", "persons_of", "read_log", "rules_of", "typed"]
+__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "Rules", "answers", "decimal_text", "in_window", "java_text", "judge", "node_of", "person_id", "persons_of", "read_log", "rules_of", "typed"]

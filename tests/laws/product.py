@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +11,7 @@ import pyarrow.compute as pc
 
 from millrace.algebra import merge_all, scaled
 from millrace.edges import edges_of
-from millrace.finish import finish, tile_range
+from millrace.finish import finish
 from millrace.fold import Hops, fold_events, value_column
 from millrace.identity_rules import IdentityRules
 from millrace.resolution import resolve
@@ -26,7 +28,8 @@ Rows = dict[Key, dict[str, Any]]
 
 
 def view_of(traits: Mapping[str, Mapping[str, Any]]) -> View:
-    return View.model_validate({"key": "node", "traits": traits})
+    zone = next((trait["time_zone"] for trait in traits.values() if "time_zone" in trait), "UTC")
+    return View.model_validate({"key": "node", "traits": traits, "time_zone": zone})
 
 
 def events_table(events: Iterable[Event], view: View) -> pa.Table:
@@ -43,19 +46,20 @@ def python_rows(rows: pa.Table, states: Hops) -> Rows:
 
 
 def python_values(column: pa.ChunkedArray, state: State) -> list[Any]:
-    column = column.combine_chunks()
-    if state.kind in ("first", "last"):
-        fields = [_plain(column.field(name)) for name in ("at", "partition", "offset", "value")]
-        return [None if not there else parts for there, *parts in zip(column.is_valid().to_pylist(), *fields, strict=True)]
-    return _plain(column)
+    found = [shown(value, state.kind) for value in column.combine_chunks().to_pylist()]
+    return [tuple(value) if isinstance(value, list) and state.kind in ("first", "last") else value for value in found]
 
 
-def _plain(column: pa.Array) -> list[Any]:
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.int64()).to_pylist()
-    if pa.types.is_decimal(column.type):
-        return [None if value is None else scaled(value) for value in column.to_pylist()]
-    return column.to_pylist()
+def shown(value: Any, kind: str) -> Any:
+    """A state as Arrow gives it to Python, in the form of the algebra: written apart from the one the product has for columns."""
+    if isinstance(value, dict):
+        parts = [shown(part, kind) for part in value.values()]
+        return parts[0] * 10**24 + 2 * parts[1] * 10**12 + parts[2] if kind == "squares" else parts
+    if isinstance(value, list):
+        return [shown(part, kind) for part in value]
+    if isinstance(value, Decimal):
+        return scaled(value)
+    return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) if isinstance(value, datetime) else value
 
 
 def merge_rows(parts: Iterable[Rows], states: Hops) -> Rows:
@@ -100,16 +104,16 @@ def finished(rows: Rows, members: Mapping[str, frozenset[str]], view: View, as_o
     for (node, hop, start), values in rows.items():
         tiles.setdefault((node, hop), []).append((start, values))
     return {
-        person: {name: _finished(trait, [tile for node in nodes for tile in tiles.get((node, trait.hop), [])], as_of) for name, trait in view.traits.items()}
+        person: {name: finished_trait(trait, [tile for node in nodes for tile in tiles.get((node, trait.hop), [])], as_of) for name, trait in view.traits.items()}
         for person, nodes in members.items()
     }
 
 
-def _finished(trait: Trait, tiles: list[tuple[int, dict[str, Any]]], as_of: int) -> Any:
+def finished_trait(trait: Trait, tiles: list[tuple[int, dict[str, Any]]], as_of: int) -> Any:
     if trait.window:
-        first, until = tile_range(as_of, window=trait.window_seconds, hop=trait.hop)
-        tiles = [(start, values) for start, values in tiles if first <= start // (trait.hop * 1_000_000) < until]
-    return finish(trait, *(merge_all(state.kind, [values[state.name] for _, values in tiles]) for state in trait.states))
+        first, until = trait.span.tiles(as_of)
+        tiles = [(start, values) for start, values in tiles if first <= start // (abs(trait.hop) * 1_000_000) < until]
+    return finish(trait, *(merge_all(state.kind, [values[state.name] for _, values in tiles]) for state in trait.states), at=as_of)
 
 
 def fold_epochs(counted: pa.Table, view: View) -> list[tuple[Rows, pa.Table]]:

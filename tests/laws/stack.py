@@ -26,7 +26,7 @@ from speed.housekeeping import Housekeeper
 from speed.stream import StreamSettings, start_stream
 from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, TRAITS, message
 from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log, rules_of
-from tests.laws.product import comparable, python_rows
+from tests.laws.product import comparable, python_rows, view_of
 from tests.millrace.records import MALFORMED, WRONG_MEANING, damage, sound
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class StackTenant:
         self.checkpoint = Path(self.tables.path("checkpoints/stream"))
         self.topic = ensure_topic(bootstrap, name)
         self.traits: Traits = {name: TRAITS[name] for name in chance.choice(GROUPS)}
-        self.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": self.traits}}})
+        self.definitions = Definitions(views={"person": view_of(self.traits)})
         self.sent: list[Record] = []
         self.partitions = 2
         self.steps: list[str] = []
@@ -127,7 +127,7 @@ class StackTenant:
         """Other traits from now on, as after a new start of all jobs."""
         self.steps.append("redefine")
         self.traits = {name: TRAITS[name] for name in group}
-        self.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": self.traits}}})
+        self.definitions = Definitions(views={"person": view_of(self.traits)})
 
     def tidy(self) -> None:
         """A round of housekeeping: trims what no kept version needs, folds files together."""

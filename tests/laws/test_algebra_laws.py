@@ -27,6 +27,13 @@ def sketch(values: list[int]) -> bytes:
     return found.serialize_compact()
 
 
+def counted_states(kind: str, values: st.SearchStrategy) -> st.SearchStrategy:
+    """States as events leave them: a few values, or so many that two of them are more than the bound, or more by itself."""
+    few = st.dictionaries(values, st.integers(1, 5), min_size=1, max_size=8)
+    many = st.builds(lambda start, size: {number if kind == "spread" else str(number): 1 for number in range(start, start + size)}, st.integers(0, 600), st.integers(400, 1_200))
+    return (few | many).map(lambda counts: merge_all(kind, [[[value, count]] for value, count in counts.items()]))
+
+
 POSITIONED = st.tuples(TIMES, st.integers(0, 3), st.integers(0, 50), st.none() | st.text(max_size=3))
 STATES = {
     "count": st.integers(0, 10**9),
@@ -35,6 +42,11 @@ STATES = {
     "max": AMOUNTS,
     "first": POSITIONED,
     "last": POSITIONED,
+    "squares": st.integers(0, 10**60),
+    "counts": counted_states("counts", st.integers(0, 1_500).map(str) | st.text(max_size=2)),
+    "spread": counted_states("spread", AMOUNTS | st.integers(-3, 3)),
+    "times": st.lists(TIMES, min_size=1, max_size=20).map(sorted) | st.integers(1, 1_001).map(lambda size: list(range(0, 2 * size, 2))),
+    "days": st.sets(st.integers(-3, 60), min_size=1).map(sorted),
     "distinct": st.sampled_from([0, 1, 3, 7, 9, 40, 383, 500, 3_000]).map(lambda size: sketch(list(range(size)))) | st.lists(st.integers(0, 900), max_size=30).map(sketch),
 }
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.finish import tile_range
 from millrace.fold import fold_events
+from millrace.windows import Window
 from tests.laws.histories import DAY, HOUR, SECRET, START
 from tests.laws.law import histories, law
 from tests.laws.oracle import SECOND, in_window, read_log
@@ -50,7 +50,7 @@ def test_the_epoch_in_which_an_event_arrives_does_not_change_the_merged_rows(his
 )  # fmt: skip
 def test_a_window_covers_the_tiles_from_floor_of_its_start_to_ceil_of_its_end(happened, micros, as_of, length, unit):
     hop = 3_600 if unit == "h" else 86_400
-    first, until = tile_range(as_of, window=length * hop, hop=hop)
+    first, until = Window(f"{length}{unit}").tiles(as_of)
     trait = {"op": "count", "window": f"{length}{unit}"}
     assert (first <= (happened + micros) // (hop * SECOND) < until) == in_window(trait, happened + micros, as_of)
 
@@ -66,7 +66,7 @@ def test_a_window_covers_the_tiles_from_floor_of_its_start_to_ceil_of_its_end(ha
 )
 def test_a_window_of_two_days_on_and_beside_midnight(as_of, tiles):
     today = START // DAY
-    assert tile_range(as_of, window=2 * 86_400, hop=86_400) == (today + tiles[0], today + tiles[1])
+    assert Window("2d").tiles(as_of) == (today + tiles[0], today + tiles[1])
 
 
 def test_an_event_of_1970_and_one_of_now_lie_in_tiles_of_one_fold():

@@ -1,0 +1,61 @@
+"""Finished traits as typed Arrow columns, each value by the same function the store uses. The publish of profiles calls it, in the driver and on executors."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from millrace.algebra import KINDS, SCALE
+from millrace.derived import evaluate
+from millrace.plain_values import plain_values
+from millrace.python_states import python_states
+from millrace.states import State
+from millrace.tables import DERIVED_TYPES, trait_type
+from millrace.trait_values import tell
+from millrace.traits import Trait, View
+
+
+def finished_column(trait: Trait, states: list[pa.Array], at: int) -> pa.Array:
+    """The trait's value of each row as of ``at`` (microseconds), from a column a state; null states are nothing seen."""
+    columns = [_with_none(column, state) for column, state in zip(states, trait.states, strict=True)]
+    values = [tell(trait, merged, at).value for merged in zip(*columns, strict=True)]
+    kind = trait_type(trait)
+    if trait.answers == "list":
+        return pa.array([None if value is None else [typed(one, kind.value_type) for one in value] for value in values], kind)
+    if trait.answers == "counts":
+        inner = kind.value_type.field("value").type
+        return pa.array([None if value is None else [{"value": typed(one, inner), "count": count} for one, count in value] for value in values], kind)
+    return _of_type(values, kind)
+
+
+def derived_columns(finished: Mapping[str, pa.Array], view: View, at: int) -> dict[str, pa.Array]:
+    """The derived traits of each row, by name, from the finished traits they are computed from."""
+    rows = zip(*(raw_values(finished[name]) for name in view.inputs), strict=True) if view.inputs else [()] * len(next(iter(finished.values())))
+    found = [evaluate(view.compiled, dict(zip(view.inputs, row, strict=True)), at) for row in rows]
+    return {one.name: _of_type([row[one.name] for row in found], DERIVED_TYPES[one.answers]) for one in view.compiled}
+
+
+def raw_values(column: pa.Array) -> list[Any]:
+    """A finished column in the Python form of the algebra."""
+    if pa.types.is_list(column.type):
+        return [None if one is None else tuple(raw_values(pa.array(one, column.type.value_type))) for one in column.to_pylist()]
+    return plain_values(column)
+
+
+def _of_type(values: list[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array([typed(value, kind) for value in values], kind)
+
+
+def typed(value: Any, kind: pa.DataType) -> Any:
+    """A value in the Python form of the algebra as Arrow takes it: a scaled integer as a decimal; times are microseconds in both."""
+    return Decimal(value).scaleb(-SCALE) if value is not None and pa.types.is_decimal(kind) else value
+
+
+def _with_none(column: pa.Array, state: State) -> list[Any]:
+    there = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+    found: list[Any] = [None] * len(column)
+    for place, value in zip(there.tolist(), python_states(column.take(pa.array(there)), state), strict=True):
+        found[place] = KINDS[state.kind].fold([value]) if state.kind in ("counts", "spread") else value  # Spark only joins them
+    return found
