@@ -152,6 +152,8 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
 def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -> str:
     """``keys``: what is allowed at each depth."""
     place = [str(part) for part in problem["loc"]]
+    if keys is _VIEW_KEYS and place[1:2] == ["derived"]:
+        place[1] = "traits"  # where it was written
     where, given = ".".join(place), problem.get("input")
     if problem["type"] == "extra_forbidden":
         allowed = keys[len(place)]

@@ -7,6 +7,8 @@ The relation ``events`` has event_time, received_at, type, name, source, "partit
 from collections.abc import Callable, Iterable, Mapping
 
 from millrace.bounded import BOUND
+from millrace.expressions.duckdb_form import DuckForm, text_literal
+from millrace.filter_rules import RULE, rule_of
 from millrace.filters import SYMBOLS, Condition, exact_number
 from millrace.times import MICROS, time_text
 from millrace.trait_checks import QUANTILES
@@ -61,6 +63,8 @@ def _chosen(events: Iterable[str], type: str | None) -> list[str]:
 
 
 def _condition(condition: Condition) -> str:
+    if condition.operator == RULE:
+        return DuckForm(_leaf).sql(rule_of(condition.value).tree)
     value, operand = _value(condition.path, condition.value_type), condition.value
     shown: Callable[[object], str] = _number if condition.value_type == "number" else _text
     if condition.operator == "exists":
@@ -70,6 +74,12 @@ def _condition(condition: Condition) -> str:
     if condition.operator == "in":
         return f"{value} IN ({', '.join(map(shown, operand))})"
     return f"{value} {SYMBOLS[condition.operator]} {shown(operand)}"
+
+
+def _leaf(path: str, type: str) -> str:
+    """A path in a rule as what it is read as."""
+    value = _value(path, type)
+    return f"CASE {value} WHEN 'true' THEN true WHEN 'false' THEN false END" if type == "boolean" else value
 
 
 def _inside(trait: Trait, at: int) -> list[str]:
@@ -103,4 +113,4 @@ def _number(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
+    return text_literal(str(value))
