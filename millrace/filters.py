@@ -1,12 +1,12 @@
 """Filters of traits as declared (``where:``): which events count, by the values at paths of theirs. traits.py parses them, the fold applies them (Arrow, NumPy).
 
 ``where: {properties.category: Coffee, properties.revenue: {gt: 10}}``: all conditions must hold. One that meets no usable value does not hold, ``exists: false``
-aside. Text is compared as text, numbers as decimals of nine digits, both read as everywhere else (millrace/json_values.py).
+aside. Text is compared as text, numbers as decimals of nine digits, both read as everywhere else (millrace/json_values.py). Or one expression over paths
+(``where: "properties.category = 'Coffee' or properties.revenue > 10"``, filter_rules.py), which must be true.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.filter_rules import FILTER_PATH, RULE, rule_of
 from millrace.yaml_files import did_you_mean
 
-FILTER_PATH = re.compile(r"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+$|^(name|type|source)$")
 OPERATORS = ("eq", "in", "gt", "gte", "lt", "lte", "exists", "prefix")
 SYMBOLS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _COMPARE: Mapping[str, Callable[..., Any]] = {"eq": pc.equal, "gt": pc.greater, "gte": pc.greater_equal, "lt": pc.less, "lte": pc.less_equal}
@@ -27,7 +27,7 @@ _PLACES = Decimal("1e-9")
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """One condition: the typed value at ``path`` against the operand, which is kept as JSON text."""
+    """One condition: the typed value at ``path`` against the operand, which is kept as JSON text. Of an expression the operand is its text and ``path`` is empty."""
 
     path: str
     operator: str
@@ -39,13 +39,21 @@ class Condition:
         """The operand as declared: text, number, truth, or a list of texts or numbers."""
         return json.loads(self.operand)
 
+    @property
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        """(path, type) of every value it looks at."""
+        return rule_of(self.value).reads if self.operator == RULE else ((self.path, self.value_type),)
+
 
 def parse_where(found: Any) -> tuple[Condition, ...]:
     """Conditions of a ``where:`` in one order for every spelling; ValueError with all that is wrong."""
     if isinstance(found, tuple):
         return found
+    if isinstance(found, str):
+        rule_of(found)
+        return (Condition("", RULE, json.dumps(found.strip(), ensure_ascii=False), "boolean"),)
     if not isinstance(found, dict) or not found:
-        raise ValueError("where is a mapping of paths such as `where: {properties.category: Coffee, properties.revenue: {gt: 10}}`; drop it to take every event")
+        raise ValueError("where is a mapping of paths such as `where: {properties.category: Coffee, properties.revenue: {gt: 10}}`, or an expression in quotes; drop it to take every event")
     conditions, problems = [], []
     for path, wanted in found.items():
         if not FILTER_PATH.match(str(path)):
@@ -63,8 +71,10 @@ def parse_where(found: Any) -> tuple[Condition, ...]:
     return tuple(sorted(set(conditions)))
 
 
-def where_as_declared(conditions: Iterable[Condition]) -> dict[str, dict[str, Any]]:
+def where_as_declared(conditions: Sequence[Condition]) -> dict[str, dict[str, Any]] | str:
     """What ``parse_where`` makes the same conditions of."""
+    if conditions and conditions[0].operator == RULE:
+        return conditions[0].value
     found: dict[str, dict[str, Any]] = {}
     for condition in conditions:
         found.setdefault(condition.path, {})[condition.operator] = condition.value
@@ -107,8 +117,11 @@ def _operand(value: Any) -> tuple[str, Any]:
     raise ValueError(f"found {value!r}; a text, a number, true or false is needed" + ("" if value is not None else " (a word such as null needs quotes in YAML)"))
 
 
-def holds(condition: Condition, values: pa.ChunkedArray) -> np.ndarray:
-    """Whether the condition holds for each of the typed values."""
+def holds(condition: Condition, column: Callable[[str, str], pa.ChunkedArray], among: np.ndarray) -> np.ndarray:
+    """Whether the condition holds for each event; where not ``among``, it may say no. ``column`` gives the typed values at a path."""
+    if condition.operator == RULE:
+        return rule_of(condition.value).holds(column, among)
+    values = column(condition.path, condition.value_type)
     if condition.operator == "exists":
         found = pc.is_valid(values) if condition.value else pc.is_null(values)
     elif condition.operator == "prefix":
@@ -117,7 +130,7 @@ def holds(condition: Condition, values: pa.ChunkedArray) -> np.ndarray:
         found = pc.is_in(values.cast(_arrow_type(condition)), value_set=_operands(condition, condition.value))
     else:
         found = _COMPARE[condition.operator](values.cast(_arrow_type(condition)), _operands(condition, [condition.value])[0])
-    return pc.fill_null(found, False).to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else pc.fill_null(found, False).to_numpy()
+    return pc.fill_null(found, False).to_numpy()
 
 
 def _arrow_type(condition: Condition) -> pa.DataType:

@@ -1,7 +1,7 @@
 """Finished traits as typed Arrow columns, each value by the same function the store uses. The publish of profiles calls it, in the driver and on executors."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,15 @@ import pyarrow as pa
 
 from millrace.algebra import KINDS, SCALE
 from millrace.derived import evaluate
-from millrace.python_states import plain_values, python_states
+from millrace.plain_values import plain_values
+from millrace.python_states import python_states
 from millrace.states import State
 from millrace.tables import DERIVED_TYPES, trait_type
 from millrace.trait_values import tell
 from millrace.traits import Trait, View
+
+_EXACT = Context(prec=60)
+"""Python's usual 28 digits are too few for a variance."""
 
 
 def finished_column(trait: Trait, states: list[pa.Array], at: int) -> pa.Array:
@@ -49,7 +53,7 @@ def _of_type(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def typed(value: Any, kind: pa.DataType) -> Any:
     """A value in the Python form of the algebra as Arrow takes it: a scaled integer as a decimal; times are microseconds in both."""
-    return Decimal(value).scaleb(-SCALE) if value is not None and pa.types.is_decimal(kind) else value
+    return Decimal(value).scaleb(-SCALE, _EXACT) if value is not None and pa.types.is_decimal(kind) else value
 
 
 def _with_none(column: pa.Array, state: State) -> list[Any]:

@@ -93,7 +93,7 @@ def _matches(events: pa.Table, state: State) -> np.ndarray:
     if state.type:
         mask &= _filled(pc.equal(events["type"], state.type))
     for condition in state.where:
-        mask &= holds(condition, events[value_column(condition.path, condition.value_type)])
+        mask &= holds(condition, lambda path, kind: events[value_column(path, kind)], mask)
     return mask
 
 

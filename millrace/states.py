@@ -43,7 +43,7 @@ class State:
     @property
     def reads(self) -> tuple[tuple[str, str], ...]:
         """(path, type) of every value it reads of an event."""
-        return (*(((self.value, self.value_type),) if self.value else ()), *((condition.path, condition.value_type) for condition in self.where))
+        return (*(((self.value, self.value_type),) if self.value else ()), *(read for condition in self.where for read in condition.reads))
 
 
 Hops = Mapping[State, frozenset[int]]

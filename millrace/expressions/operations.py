@@ -68,8 +68,8 @@ def _one(compute: Callable[[Any], Any]) -> Callable[..., Value]:
 
 def _bounded(compute: Callable[[int], int]) -> Callable[..., Value]:
     def build(node: Node, inner: Value) -> Value:
-        is_number = node.type == "number"  # the range of numbers is symmetric
-        return lambda values, now: None if (found := inner(values, now)) is None else compute(found) if is_number else _within(compute(found), False)
+        is_number = node.type == "number"
+        return lambda values, now: None if (found := inner(values, now)) is None else _within(compute(found), is_number)
 
     return build
 

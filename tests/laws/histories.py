@@ -59,6 +59,8 @@ TRAITS: dict[str, dict[str, Any]] = {
     "apples": {"op": "count", "where": {"properties.product.id": ["apple", "5", "true"], "source": "http"}, "window": "3d"},
     "unsold": {"op": "sum", "value": "properties.revenue", "where": {"properties.product.id": {"exists": False}}},
     "fives": {"op": "last", "value": "properties.product.id", "where": {"properties.product.id": {"gte": 4.5, "lt": 6}, "properties.revenue": {"exists": True}}},
+    "apple_or_dear": {"op": "count", "where": "properties.product.id = 'apple' or properties.revenue > 10.5", "window": "9d"},
+    "true_elsewhere": {"op": "sum", "value": "properties.revenue", "where": "source != 'http' and (properties.product.id or properties.revenue is null)"},
     "of_a": {"op": "count", "where": {"properties.product.id": {"prefix": "\u00c4"}}},
     "spend_before": {"event": "Order Completed", "op": "sum", "value": "properties.revenue", "window": "2d", "ago": "2d"},
     "calls_before": {"op": "count", "window": "5h", "ago": "1d"},

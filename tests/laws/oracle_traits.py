@@ -1,7 +1,7 @@
 """Traits of the oracle: from a person's events to the value of one trait, all events at once, in plain Python. Imports no module of the product."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
@@ -20,6 +20,13 @@ PERCENT = {"p5": 5, "p10": 10, "p25": 25, "median": 50, "p75": 75, "p90": 90, "p
 COUNTED = ("count_distinct", "unique_list", "most_frequent", "histogram", "top_k")
 Trait = Mapping[str, Any]
 Answer = int | str | bool | list[Any] | None
+
+WRITTEN: Mapping[str, Callable[["Event", str | None, int | None], bool]] = {
+    "properties.product.id = 'apple' or properties.revenue > 10.5": lambda event, product, revenue: product == "apple" or (revenue or 0) > 10_500_000_000,
+    "source != 'http' and (properties.product.id or properties.revenue is null)": lambda event, product, revenue: event.source != "http"
+    and (product == "true" or revenue is None),
+}
+"""What the filters say that the traits of the histories have as text."""
 
 
 def value_of(trait: Trait, events: list["Event"], as_of: int) -> Answer:
@@ -119,6 +126,8 @@ def local_date(at: int, trait: Trait) -> date:
 def matches(trait: Trait, event: "Event") -> bool:
     names = [trait["event"]] if isinstance(trait.get("event"), str) else list(trait.get("event") or ())
     is_chosen = (not names or (event.type == "track" and event.name in names)) and trait.get("type") in (None, event.type)
+    if isinstance(trait.get("where"), str):
+        return is_chosen and WRITTEN[trait["where"]](event, typed(event, "properties.product.id", "string"), typed(event, "properties.revenue", "number"))
     return is_chosen and all(holds(path, wanted, event) for path, wanted in trait.get("where", {}).items())
 
 

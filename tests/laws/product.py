@@ -104,12 +104,12 @@ def finished(rows: Rows, members: Mapping[str, frozenset[str]], view: View, as_o
     for (node, hop, start), values in rows.items():
         tiles.setdefault((node, hop), []).append((start, values))
     return {
-        person: {name: _finished(trait, [tile for node in nodes for tile in tiles.get((node, trait.hop), [])], as_of) for name, trait in view.traits.items()}
+        person: {name: finished_trait(trait, [tile for node in nodes for tile in tiles.get((node, trait.hop), [])], as_of) for name, trait in view.traits.items()}
         for person, nodes in members.items()
     }
 
 
-def _finished(trait: Trait, tiles: list[tuple[int, dict[str, Any]]], as_of: int) -> Any:
+def finished_trait(trait: Trait, tiles: list[tuple[int, dict[str, Any]]], as_of: int) -> Any:
     if trait.window:
         first, until = trait.span.tiles(as_of)
         tiles = [(start, values) for start, values in tiles if first <= start // (abs(trait.hop) * 1_000_000) < until]

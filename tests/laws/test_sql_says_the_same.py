@@ -17,7 +17,7 @@ from tests.laws.law import histories, law
 from tests.laws.oracle import Event, read_log
 from tests.laws.oracle_traits import DAY, decimal_text, typed
 from tests.laws.oracle_values import number_of, time_text
-from tests.laws.product import _finished, events_table, python_rows, shown, view_of
+from tests.laws.product import events_table, finished_trait, python_rows, shown, view_of
 from tests.laws.test_merge_is_recompute import TIMES
 
 TIME = pa.timestamp("us")
@@ -75,7 +75,7 @@ def test_the_sql_of_a_trait_gives_what_the_trait_gives(history, as_of, duck):
         for name, trait in view.traits.items():
             tiles = [(start, values) for (key, hop, start), values in rows.items() if key == node and hop == trait.hop]
             sql = trait_sql(trait, as_of)
-            expected, found = _finished(trait, tiles, as_of), answered(duck.execute(sql).fetchall() if len(events) else [], trait.op)
+            expected, found = finished_trait(trait, tiles, as_of), answered(duck.execute(sql).fetchall() if len(events) else [], trait.op)
             if trait.op in FLOATING:
                 assert (found is None) == (expected is None) or expected is None, (name, sql)
                 assert expected is None or math.isclose(found, float(expected), rel_tol=1e-6, abs_tol=1e-3), (name, sql)

@@ -90,7 +90,11 @@ def test_whatever_the_definitions_accept_can_be_folded_and_finished(op):
         ({"op": "last", "value": "properties.x", "prefer": ["crm", "crm"]}, "names a source twice"),
         ({"op": "count", "time_zone": "Europe/Berln"}, "did you mean 'Europe/Berlin'"),
         ({"op": "count", "where": {}}, "where is a mapping of paths"),
-        ({"op": "count", "where": "x > 3"}, "where is a mapping of paths"),
+        ({"op": "count", "where": ["x"]}, "where is a mapping of paths"),
+        ({"op": "count", "where": "x > 3"}, "where at 1: unknown name 'x'"),
+        ({"op": "count", "where": "properties.x > 'a' and properties.x > 3"}, "two of one type"),
+        ({"op": "count", "where": "now - properties.x > 3d"}, "where "),
+        ({"op": "count", "where": "properties.x + 1"}, "where "),
         ({"op": "count", "where": {"revenue": 3}}, "where 'revenue' is not a path"),
         ({"op": "count", "where": {"event_time": 3}}, "where 'event_time' is not a path"),
         ({"op": "count", "where": {"properties.x": {"gtt": 3}}}, "unknown condition 'gtt' .did you mean 'gt'"),
@@ -137,6 +141,12 @@ def test_traits_that_differ_in_nothing_that_is_kept_share_their_state(others):
     plain = {"op": "histogram", "value": "properties.x", "where": {"properties.y": 3, "source": ["b", "a"]}}
     declared = view(one=plain, **{f"it{number}": plain | other | {"where": {"source": {"in": ["a", "b"]}, "properties.y": {"eq": 3.0}}} for number, other in enumerate(others)})
     assert len(declared.states) == 1
+
+
+def test_a_filter_that_is_an_expression_reads_its_paths_as_what_they_are_used_as():
+    trait = Trait.model_validate({"op": "count", "where": "properties.gift and properties.x > 3 and traits.y = 'a'"})
+    assert trait.states[0].reads == (("properties.gift", "string"), ("properties.x", "number"), ("traits.y", "string"))
+    assert Trait.model_validate_json(trait.model_dump_json(exclude_defaults=True)) == trait
 
 
 def test_a_filter_and_a_zone_survive_their_json_and_make_states_of_their_own():
