@@ -132,6 +132,8 @@ class SegmentFollower:
     def _enter(self, generation: Generation, *, is_leap: bool) -> None:
         """From now on persons are looked at through this version. After a leap nothing can be compared: what is found is no difference."""
         position, old = self._state.position, self._generation
+        self._settling = None
+        self._movements.found.clear()
         self._generation, position.manifest_id = generation, generation.manifest_id
         self._use(generation, self._parts.rules(generation.definitions.views[PERSON]))
         if is_leap or position.pending or position.settled != (generation.manifest_id or 0):
@@ -153,7 +155,8 @@ class SegmentFollower:
         self._judge = Judge(generation.definitions.views[PERSON], generation.layout, rules)
         self._movements.use(generation, self._judge)
         if changed and not position.made_again:
-            self._settling = Settling(self._state, self._movements, generation, names=rules.names, is_proof=False)
+            is_proof = self._settling is not None and self._settling.is_proof
+            self._settling = Settling(self._state, self._movements, generation, names=rules.names, is_proof=is_proof)
             log.info("rules changed segments=%d of=%d", len(changed), len(rules.prints))
 
     def _follow_versions(self, serving: Generation) -> None:

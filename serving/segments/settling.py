@@ -30,13 +30,12 @@ class Settling:
     def __init__(
         self, state: State, movements: Movements, generation: Generation, *, names: tuple[str, ...], is_proof: bool, as_of: int | None = None
     ) -> None:
-        self.as_of = as_of
-        self._state, self._movements, self._generation, self._names, self._is_proof = state, movements, generation, names, is_proof
+        self.as_of, self.is_proof = as_of, is_proof
+        self._state, self._movements, self._generation, self._names = state, movements, generation, names
         self._people = generation.people()
         self._swept: str | None = ""
         self._persons = 0
         self._members: Counter[str] = Counter()
-        movements.found.clear()
 
     def some(self, limit: int, now: int) -> bool:
         """Looks at the next persons, then at records that belong to nobody; False when all are done."""
@@ -63,7 +62,7 @@ class Settling:
         position, manifest_id = self._state.position, self._generation.manifest_id
         found = self._movements.found
         wrong = sum(found.values())
-        if self._is_proof and manifest_id is not None:
+        if self.is_proof and manifest_id is not None:
             tables.create(SEGMENT_SETTLEMENTS)
             settled_at = datetime.fromtimestamp(clock() / MICROS, UTC)
             rows = [
@@ -75,4 +74,4 @@ class Settling:
             ]  # fmt: skip
             tables.append(SEGMENT_SETTLEMENTS, pa.Table.from_pylist(rows, schema=SEGMENT_SETTLEMENTS.schema), app_id=APP_ID, epoch=manifest_id)
         position.settled, position.pending, position.made_again = manifest_id or 0, [], 0
-        (log.error if self._is_proof and wrong else log.info)("settled manifest=%s persons=%d differences=%d", manifest_id, self._persons, wrong)
+        (log.error if self.is_proof and wrong else log.info)("settled manifest=%s persons=%d differences=%d", manifest_id, self._persons, wrong)
