@@ -60,7 +60,7 @@ class Segments:
             return {"head": 0, "decisions": 0, "manifest_id": None, "as_of": None, "complete": False, "problem": "nobody follows segments; start jobs.follow_segments"}
         is_stale = progress.seen_at < self.store.clock() - STALE_S * MICROS
         problem = "the follower of segments has stopped; start jobs.follow_segments" if is_stale else progress.problem
-        is_complete = problem is None and not progress.pending and progress.batch == self.cohorts.batch
+        is_complete = problem is None and not progress.pending and progress.batch <= self.cohorts.batch
         shown = {"head": progress.head, "decisions": progress.decisions, "manifest_id": progress.manifest_id, "as_of": time_text(progress.seen_at)}
         return shown | {"complete": is_complete, "problem": problem}
 

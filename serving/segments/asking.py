@@ -43,7 +43,7 @@ def preview(store: Store, definitions: Definitions, rule: str, *, now: int) -> P
             judge = Judge(pinned.plan.view, pinned.plan.layout, only(rules_for(unsaved, pinned.plan.view), PREVIEWED))
         heads = [heads[0] if heads else pinned.point.head, pinned.point.head]
         persons += 1
-        if judge.judge(pinned, now).names:
+        if judge.names(pinned, now):
             count += 1
             if len(examples) < SHOWN:
                 examples.append(pinned.person.id)

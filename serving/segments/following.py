@@ -77,11 +77,13 @@ class SegmentFollower:
         self._look()
         if self._generation is None:
             return False
-        self._follow_versions(self._generation)
-        self._follow_rules(self._generation)
-        is_behind = self._follow_epochs(self._generation)
-        self._follow_decisions(self._generation)
-        fired = self._fire(self._generation)
+        is_behind = fired = False
+        if self._settling is None or self._settling.as_of is None:
+            self._follow_versions(self._generation)
+            self._follow_rules(self._generation)
+            is_behind = self._follow_epochs(self._generation)
+            self._follow_decisions(self._generation)
+            fired = self._fire(self._generation)
         is_settling = self._settle(self._generation)
         self._make_durable(self._generation)
         self._deliver()
@@ -130,11 +132,14 @@ class SegmentFollower:
     def _enter(self, generation: Generation, *, is_leap: bool) -> None:
         """From now on persons are looked at through this version. After a leap nothing can be compared: what is found is no difference."""
         position, old = self._state.position, self._generation
+        self._settling = None
+        self._movements.found.clear()
         self._generation, position.manifest_id = generation, generation.manifest_id
         self._use(generation, self._parts.rules(generation.definitions.views[PERSON]))
         if is_leap or position.pending or position.settled != (generation.manifest_id or 0):
-            is_proof = not is_leap and position.settled >= 0
-            self._settling = Settling(self._state, self._movements, generation, names=self._rules.names, is_proof=is_proof)
+            is_proof, is_first = not is_leap and position.settled >= 0, position.settled < 0 and not position.made_again
+            as_of = None if is_proof or is_first else self._until(generation) if is_leap else position.made_again or None
+            self._settling = Settling(self._state, self._movements, generation, names=self._rules.names, is_proof=is_proof, as_of=as_of)
         if old:
             old.close()
         log.info("following manifest=%s head=%d leap=%s", generation.manifest_id, generation.head, is_leap)
@@ -149,8 +154,9 @@ class SegmentFollower:
         position.pending = sorted({*position.pending, *changed})
         self._judge = Judge(generation.definitions.views[PERSON], generation.layout, rules)
         self._movements.use(generation, self._judge)
-        if changed:
-            self._settling = Settling(self._state, self._movements, generation, names=rules.names, is_proof=False)
+        if changed and not position.made_again:
+            is_proof = self._settling is not None and self._settling.is_proof
+            self._settling = Settling(self._state, self._movements, generation, names=rules.names, is_proof=is_proof)
             log.info("rules changed segments=%d of=%d", len(changed), len(rules.prints))
 
     def _follow_versions(self, serving: Generation) -> None:

@@ -23,8 +23,7 @@ class Judges:
 
     def segments(self, pinned: Pinned, at: int) -> list[str]:
         """Names of the segments the person is in, in order of the name."""
-        judge = self.of(pinned)
-        return sorted(judge.judge(pinned, at).names) if judge.rules.segments else []
+        return self.of(pinned).names(pinned, at)
 
     def rules_of(self, pinned: Pinned) -> str:
         """The hash of the rules they stand on; empty when there are none."""

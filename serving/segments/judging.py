@@ -59,6 +59,11 @@ class Judge:
                 due = moves
         return Judgement(frozenset(names), due)
 
+    def names(self, pinned: Pinned, at: int) -> list[str]:
+        """The segments that hold, in order of the name."""
+        values = self.values(pinned, at) if self._rules else {}
+        return sorted(name for name, holds, _ in self._rules if holds(values, at))
+
     def answers(self, pinned: Pinned, at: int) -> dict[str, TraitAnswer]:
         """The traits the rules need as an answer shows them."""
         return self._plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at) if self._plan else {}

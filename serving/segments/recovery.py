@@ -1,5 +1,5 @@
-"""Opens the follower's state, and makes it again where it is lost or does not fit the table: memberships from serving/segment_changes, the rest from looking at
-everybody. following.py calls it at its start."""
+"""Opens the follower's state, and makes it again where it is lost or does not fit the table: memberships from serving/segment_changes; then everybody is
+looked at as of its last change, which gives the timers. following.py calls it at its start."""
 
 import logging
 from pathlib import Path
@@ -59,6 +59,7 @@ def _fill(state: State, tables: TenantTables, *, appended: int, published: int) 
         position.batch = batch - 1
         state.tell(_rows_of(rows.filter(pc.field("batch") == batch).to_pylist()))
     last = rows.filter(pc.field("batch") == appended).slice(0, 1).to_pylist()
+    position.made_again = pc.max(rows["at"].cast("int64")).as_py() or 0
     position.batch, position.published = appended, max(published - 1, 0)
     position.head, position.decisions, position.rules = (last[0]["head"], last[0]["decisions"], last[0]["definitions_hash"]) if last else (0, 0, "")
 

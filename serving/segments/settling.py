@@ -24,18 +24,22 @@ APP_ID = "segment_settlements"
 
 
 class Settling:
-    """One round through everybody. ``is_proof``: it stands for a publish, and what it finds is written down."""
+    """One round through everybody. ``is_proof``: it stands for a publish, and what it finds is written down. ``as_of``: the instant everybody is looked at as of,
+    while nothing else happens; None for now, beside everything else."""
 
-    def __init__(self, state: State, movements: Movements, generation: Generation, *, names: tuple[str, ...], is_proof: bool) -> None:
-        self._state, self._movements, self._generation, self._names, self._is_proof = state, movements, generation, names, is_proof
+    def __init__(
+        self, state: State, movements: Movements, generation: Generation, *, names: tuple[str, ...], is_proof: bool, as_of: int | None = None
+    ) -> None:
+        self.as_of, self.is_proof = as_of, is_proof
+        self._state, self._movements, self._generation, self._names = state, movements, generation, names
         self._people = generation.people()
         self._swept: str | None = ""
         self._persons = 0
         self._members: Counter[str] = Counter()
-        movements.found.clear()
 
     def some(self, limit: int, now: int) -> bool:
         """Looks at the next persons, then at records that belong to nobody; False when all are done."""
+        now = now if self.as_of is None else self.as_of
         people = list(islice(self._people, limit))
         for person in people:
             if (pinned := self._generation.pin(person.members[0].node)) is not None:
@@ -58,7 +62,7 @@ class Settling:
         position, manifest_id = self._state.position, self._generation.manifest_id
         found = self._movements.found
         wrong = sum(found.values())
-        if self._is_proof and manifest_id is not None:
+        if self.is_proof and manifest_id is not None:
             tables.create(SEGMENT_SETTLEMENTS)
             settled_at = datetime.fromtimestamp(clock() / MICROS, UTC)
             rows = [
@@ -69,5 +73,5 @@ class Settling:
                 for name in self._names
             ]  # fmt: skip
             tables.append(SEGMENT_SETTLEMENTS, pa.Table.from_pylist(rows, schema=SEGMENT_SETTLEMENTS.schema), app_id=APP_ID, epoch=manifest_id)
-        position.settled, position.pending = manifest_id or 0, []
-        (log.error if self._is_proof and wrong else log.info)("settled manifest=%s persons=%d differences=%d", manifest_id, self._persons, wrong)
+        position.settled, position.pending, position.made_again = manifest_id or 0, [], 0
+        (log.error if self.is_proof and wrong else log.info)("settled manifest=%s persons=%d differences=%d", manifest_id, self._persons, wrong)

@@ -50,13 +50,15 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
 
 class Position(msgspec.Struct):
     """Where the memberships stand. ``batch``: the last batch of changes; ``published``: the last one Kafka has acknowledged. ``rules``, ``prints``: what they were worked
-    out under. ``manifest_id``: the batch version; ``settled``: the last one everybody was looked at under (-1: never)."""
+    out under. ``manifest_id``: the batch version; ``settled``: the last one everybody was looked at under (-1: never). ``made_again``: the instant
+    as of which everybody has to be looked at before anything else, because timers were lost; 0 for no such thing."""
 
     format: int = FORMAT
     head: int = 0
     decisions: int = 0
     manifest_id: int | None = None
     settled: int = -1
+    made_again: int = 0
     batch: int = 0
     published: int = 0
     rules: str = ""
