@@ -80,7 +80,7 @@ def waits(root: Path, directory: Path) -> tuple[list[float], list[float]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=TREE, text=True) as system:
         try:
             parts = json.loads(system.stdout.readline())
-            _fill(parts)
+            _fill(parts, root)
             heard, stop = Heard(parts["kafka"]), threading.Event()
             threads = [threading.Thread(target=_post_steadily, args=(parts, stop)), threading.Thread(target=heard.listen, args=(stop,))]
             for thread in threads:
@@ -91,7 +91,9 @@ def waits(root: Path, directory: Path) -> tuple[list[float], list[float]]:
             while time.monotonic() < ends:
                 probes.append(_probe(parts, f"probe-{len(probes)}"))
                 time.sleep(0.5)
-            time.sleep(5)
+            until = time.monotonic() + 30
+            while any(person not in heard.at for person, _, _ in probes) and time.monotonic() < until:
+                time.sleep(0.1)
             stop.set()
             for thread in threads:
                 thread.join()
@@ -124,7 +126,7 @@ class Heard:
         self._consumer.close()
 
 
-def _fill(parts: dict[str, str]) -> None:
+def _fill(parts: dict[str, str], root: Path) -> None:
     """One order of everybody, then a build, so that they lie in the base."""
     dice = Random(7)
     for start in range(0, PROFILES, 500):
@@ -132,15 +134,12 @@ def _fill(parts: dict[str, str]) -> None:
         _call(parts["collector"] + "/v1/batch", {"batch": batch}, _basic(parts["write_key"]))
     _wait(parts, f"user-{PROFILES - 1}")
     _call(parts["api"] + "/v1/batches", {}, f"Bearer {parts['admin_key']}")
-    until = time.monotonic() + 180
-    while not _position(parts)["complete"] and time.monotonic() < until:
+    progress, until = root / "default" / "segments" / "progress.json", time.monotonic() + 240
+    while time.monotonic() < until:
+        told = json.loads(progress.read_text(encoding="utf-8"))
+        if told["manifest_id"] == 1 and told["batch"] == told["published"] and told["seen_at"] > time.time_ns() // 1000 - 2_000_000:
+            break
         time.sleep(1)
-
-
-def _position(parts: dict[str, str]) -> dict[str, Any]:
-    request = urllib.request.Request(parts["api"] + "/v1/segments", headers={"Authorization": f"Bearer {parts['read_key']}"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.loads(answer.read())["position"]
 
 
 def _wait(parts: dict[str, str], user: str) -> None:
