@@ -155,7 +155,7 @@ def test_the_same_question_has_the_same_bytes(tenant: HandMade, start_store: Sta
     tenant.write(Order(ANN, also=(MAIL,)))
     api = open_api(start_store())
     one, other = (api.get("/v1/profiles/user_id:ann").content for _ in range(2))
-    assert one == other and list(json.loads(one)) == ["id", "identifiers", "traits", "receipt"]
+    assert one == other and list(json.loads(one)) == ["id", "identifiers", "traits", "segments", "receipt"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/profiles/user_id:ann?asof=2025-01-01"), ("POST", "/v1/profiles:lookup?at=1")])
