@@ -6,9 +6,8 @@ The relation ``events`` has event_time, received_at, type, name, source, "partit
 
 from collections.abc import Callable, Iterable, Mapping
 
-from millrace.algebra import plain
 from millrace.bounded import BOUND
-from millrace.expressions import Node
+from millrace.expressions.duckdb_form import DuckForm, text_literal
 from millrace.filter_rules import RULE, rule_of
 from millrace.filters import SYMBOLS, Condition, exact_number
 from millrace.times import MICROS, time_text
@@ -24,7 +23,6 @@ _AGGREGATES: Mapping[str, str] = {
     "times": f"coalesce(list(event_time ORDER BY event_time)[-{BOUND}:], [])", "active_days": "count(DISTINCT {day})",
     **{op: f"quantile_disc({{x}}, {percent / 100})" for op, percent in QUANTILES.items()},
 }  # fmt: skip
-_SIGNS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _GROUPED: Mapping[str, str] = {
     "most_frequent": "SELECT value FROM (SELECT {x} AS value FROM events{where}) GROUP BY value ORDER BY count(*) DESC, value LIMIT 1",
     "histogram": "SELECT value, count(*) AS count FROM (SELECT {x} AS value FROM events{where}) GROUP BY value ORDER BY value",
@@ -66,7 +64,7 @@ def _chosen(events: Iterable[str], type: str | None) -> list[str]:
 
 def _condition(condition: Condition) -> str:
     if condition.operator == RULE:
-        return f"({_rule(rule_of(condition.value).tree)})"
+        return DuckForm(_leaf).sql(rule_of(condition.value).tree)
     value, operand = _value(condition.path, condition.value_type), condition.value
     shown: Callable[[object], str] = _number if condition.value_type == "number" else _text
     if condition.operator == "exists":
@@ -78,21 +76,10 @@ def _condition(condition: Condition) -> str:
     return f"{value} {SYMBOLS[condition.operator]} {shown(operand)}"
 
 
-def _rule(node: Node) -> str:
-    """A rule as SQL; what is no comparison or logic stands as a call of its name in the expression language."""
-    args = [_rule(arg) for arg in node.args]
-    if node.op == "name":
-        return f'{_value(node.value, node.type)} = \'true\'' if node.type == "boolean" else _value(node.value, node.type)
-    if node.op == "literal":
-        return f"{plain(node.value)}::DECIMAL(38,9)" if node.type == "number" else _text(node.value) if node.type == "text" else str(node.value)
-    if node.op in _SIGNS:
-        return f"{args[0]} {_SIGNS[node.op]} {args[1]}"
-    if node.op in ("and", "or"):
-        return f" {node.op.upper()} ".join(f"({arg})" for arg in args)
-    plainly = {"not": "NOT ({})", "is_null": "{} IS NULL", "not_null": "{} IS NOT NULL"}
-    if node.op == "in":
-        return f"{args[0]} IN ({', '.join(args[1:])})"
-    return plainly[node.op].format(args[0]) if node.op in plainly else f"{node.op}({', '.join(args)})"
+def _leaf(path: str, type: str) -> str:
+    """A path in a rule as what it is read as."""
+    value = _value(path, type)
+    return f"CASE {value} WHEN 'true' THEN true WHEN 'false' THEN false END" if type == "boolean" else value
 
 
 def _inside(trait: Trait, at: int) -> list[str]:
@@ -126,4 +113,4 @@ def _number(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
+    return text_literal(str(value))

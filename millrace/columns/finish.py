@@ -1,6 +1,6 @@
 """Finishing as Spark columns: from the tiles of a person to typed trait values. Python form: millrace/finish.py; they agree on every input."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -9,14 +9,17 @@ from pyspark.sql import functions as F
 
 from millrace.algebra import NUMBER, VALUE_TYPES
 from millrace.columns.algebra import merge
+from millrace.columns.expressions import ColumnForm
 from millrace.finish import micros
-from millrace.finished_columns import derived_columns, finished_column
+from millrace.finished_columns import finished_column
 from millrace.trait_values import is_simple
 from millrace.traits import ALL_TIME, Trait, View
 
-_DERIVED_TYPES = {
-    "integer": "BIGINT", "number": NUMBER, "text": "STRING", "time": "TIMESTAMP", "boolean": "BOOLEAN", "list": "ARRAY<STRING>", "times": "ARRAY<TIMESTAMP>",
+_DERIVED: Mapping[str, Callable[[Column], Column]] = {
+    **{name: lambda value, kind=kind: value.cast(kind) for name, kind in (("integer", "BIGINT"), ("number", NUMBER), ("text", "STRING"), ("boolean", "BOOLEAN"))},
+    "time": F.timestamp_micros, "list": lambda value: value, "times": lambda value: F.transform(value, F.timestamp_micros),
 }  # fmt: skip
+"""From the inner types of expressions to those of the table."""
 
 
 def trait_type(trait: Trait) -> str:
@@ -45,7 +48,11 @@ def finish_windows(merged: DataFrame, view: View, *, keep: Sequence[str], as_of:
     in_python = {name: trait for name, trait in view.traits.items() if trait.op == "approx_distinct" or not is_simple(trait)}
     states = {window_column(trait, n): F.col(f"`{window_column(trait, n)}`") for trait in in_python.values() for n in range(len(trait.states))}
     finished = merged.select(*keep, *(_value(name, trait) for name, trait in view.traits.items() if name not in in_python), *states.values())
-    return _finished_in_python(finished, view, in_python, keep=keep, at=micros(as_of)) if in_python or view.derived else finished
+    whole = _finished_in_python(finished, view, in_python, keep=keep, at=micros(as_of)) if in_python else finished
+    form = ColumnForm(micros(as_of))
+    for one in view.compiled:  # each sees those it names
+        whole = whole.select("*", _DERIVED[one.answers](form.column(one.tree)).alias(one.name))
+    return whole
 
 
 def in_any_window(view: View, as_of: datetime) -> Column:
@@ -93,14 +100,11 @@ def _value(name: str, trait: Trait) -> Column:
 def _finished_in_python(rows: DataFrame, view: View, in_python: dict[str, Trait], *, keep: Sequence[str], at: int) -> DataFrame:
     """Finishes what is more than an expression by the same function the store uses, so that both give the same value."""
     kinds = {field.name: field.dataType.simpleString() for field in rows.schema} | {name: trait_type(trait) for name, trait in in_python.items()}
-    kinds |= {one.name: _DERIVED_TYPES[one.answers] for one in view.compiled}
-    names = [*keep, *view.traits, *(one.name for one in view.compiled)]
+    names = [*keep, *view.traits]
 
     def finish(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            finished = {name: _column(batch, name, in_python.get(name), at) for name in (*keep, *view.traits)}
-            finished |= derived_columns(finished, view, at)
-            yield pa.RecordBatch.from_arrays([finished[name] for name in names], names)
+            yield pa.RecordBatch.from_arrays([_column(batch, name, in_python.get(name), at) for name in names], names)
 
     return rows.mapInArrow(finish, ", ".join(f"`{name}` {kinds[name]}" for name in names))
 

@@ -30,7 +30,7 @@ def check_counts(states: pa.Table, accepted: np.ndarray, *, after: int, layout: 
 
 def counts_everything(layout: Layout) -> tuple[str, int] | None:
     """Name and hop of a state that counts every event; None when the view has none."""
-    return next(((state.name, hop) for state, hop in layout.slots if state.kind == "count" and not (state.value or state.events or state.type)), None)
+    return next(((state.name, hop) for state, hop in layout.slots if state.kind == "count" and not (state.value or state.events or state.type or state.where)), None)
 
 
 def _sums(epochs: pa.ChunkedArray, counts: pa.ChunkedArray, *, after: int, count: int) -> np.ndarray:

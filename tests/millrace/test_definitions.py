@@ -35,6 +35,13 @@ def test_comments_order_and_descriptions_do_not_change_the_hash(tmp_path):
     assert plain.hash != load(tmp_path, SOUND).hash
 
 
+def test_problems_of_traits_and_of_expressions_over_them_are_told_at_once(tmp_path):
+    text = problems(tmp_path, SOUND + "    b: {op: cuont}\n    c: {expr: b / ordrs}\n    d: {expr: c + orders + b}\n")
+    assert "(did you mean 'count'?)" in text
+    assert "person: c.expr at 5: unknown name 'ordrs' (did you mean 'orders'?)" in text
+    assert len(text.splitlines()) == 2
+
+
 def test_a_missing_directory_says_what_belongs_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"views\.yml is missing; .*example"):
         load_definitions(tmp_path / "none")
@@ -67,6 +74,15 @@ def test_all_problems_are_told_at_once_with_the_nearest_key(tmp_path):
         ("person: {key: node, traits: {Big: {op: count}}}", "trait names .'Big'. are not allowed"),
         (SOUND + "Other View:\n  key: node\n  traits: {a: {op: count}}\n", "view name 'Other View' is not allowed"),
         ("person: [", "not readable as YAML"),
+        ("person: {key: node, time_zone: Europe/Berln, traits: {a: {op: count}}}", "person.time_zone: found time zone 'Europe/Berln' .did you mean 'Europe/Berlin'"),
+        ("person: {key: node, time_zone: 3, traits: {a: {op: count}}}", "person.time_zone: found time zone 3"),
+        (SOUND + "    b: {expr: orders / ordrs}\n", "person: b.expr at 10: unknown name 'ordrs' .did you mean 'orders'"),
+        (SOUND + "    b: {expr: orders, op: count}\n", "person.traits.b: expr is computed from other traits and takes no op"),
+        (SOUND + "    b: {expr: 3}\n", "person.traits.b.expr: found 3; text is needed"),
+        (SOUND + "    b: {op: count, where: {properties.x: {gt: a}}}\n", "person.traits.b.where: where properties.x: found gt: 'a'; gt compares numbers"),
+        (SOUND + "    b: {op: count, where: {prperties.x: 1}}\n", "where 'prperties.x' is not a path"),
+        (SOUND + "    b: {op: top_k, value: properties.x, k: 0}\n", "person.traits.b.k: found 0; .*greater than or equal to 1"),
+        (SOUND + "    b: {op: medin, value: properties.x}\n", "did you mean 'median'"),
         ("? [a]\n: 1\n", "a key must be text"),
         ("!!python/object/apply:os.system ['true']", "not readable as YAML"),
     ],

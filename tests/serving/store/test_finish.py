@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.algebra import scaled
-from millrace.finish import finish, micros, tile_range, time_text, window_end
+from millrace.finish import finish, micros, time_text
 from millrace.traits import Trait
+from millrace.windows import Window
 from tests.serving.store.by_hand import PATIENT
 
 MONEY = st.decimals(min_value=-(10**15), max_value=10**15, places=9, allow_nan=False, allow_infinity=False)
@@ -30,7 +31,7 @@ def test_a_time_is_shown_as_rfc_3339(time: datetime) -> None:
 @PATIENT
 @given(MONEY)
 def test_a_sum_is_shown_without_trailing_zeros(value: Decimal) -> None:
-    shown = finish(trait("sum"), scaled(value))
+    shown = finish(trait("sum"), scaled(value), at=0)
     assert isinstance(shown, str) and Decimal(shown) == value
     assert "." not in shown or not shown.endswith(("0", "."))
 
@@ -40,19 +41,20 @@ def test_a_sum_is_shown_without_trailing_zeros(value: Decimal) -> None:
 def test_an_average_is_rounded_half_up_at_the_ninth_decimal(values: list[Decimal]) -> None:
     with localcontext(prec=60):
         expected = (sum(values, Decimal(0)) / len(values)).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)
-    shown = finish(trait("avg"), sum(map(scaled, values)), len(values))
+    shown = finish(trait("avg"), sum(map(scaled, values)), len(values), at=0)
     assert isinstance(shown, str) and Decimal(shown) == expected
 
 
 @PATIENT
-@given(time=TIMES, days=st.integers(1, 60), hop=st.sampled_from([3_600, 86_400]))
-def test_a_window_is_made_of_the_tiles_between_its_rounded_ends(time: datetime, days: int, hop: int) -> None:
-    zero, tile = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=hop)
-    first, until = tile_range(micros(time), window=days * 86_400, hop=hop)
+@given(time=TIMES, days=st.integers(1, 60), unit=st.sampled_from("hd"))
+def test_a_window_is_made_of_the_tiles_between_its_rounded_ends(time: datetime, days: int, unit: str) -> None:
+    zero, tile = datetime(1970, 1, 1, tzinfo=UTC), timedelta(hours=1) if unit == "h" else timedelta(days=1)
+    window = Window(f"{days}d" if unit == "d" else f"{24 * days}h")
+    first, until = window.tiles(micros(time))
     start, end = zero + first * tile, zero + until * tile
     assert start <= time - timedelta(days=days) < start + tile
     assert end - tile < time <= end
-    assert window_end(micros(time), hop) == micros(end)
+    assert window.end(micros(time)) == micros(end)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_window_is_made_of_the_tiles_between_its_rounded_ends(time: datetime, 
     ],
 )  # fmt: skip
 def test_what_is_counted_or_added_up_is_zero_over_nothing_all_else_is_null(declared: Trait, expected: Any) -> None:
-    assert finish(declared, *[None] * len(declared.states)) == expected
+    assert finish(declared, *[None] * len(declared.states), at=0) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,4 +81,4 @@ def test_what_is_counted_or_added_up_is_zero_over_nothing_all_else_is_null(decla
     ],
 )
 def test_values_have_the_type_of_the_trait(declared: Trait, state: Any, expected: Any) -> None:
-    assert finish(declared, state) == expected
+    assert finish(declared, state, at=0) == expected

@@ -16,6 +16,7 @@ from millrace.algebra import merge_all
 from millrace.finish import micros
 from millrace.sketches import estimate, estimate_union, merge_sketches
 from millrace.tables import view_schema
+from serving.store.coverage import counts_everything
 from serving.store.layout import BLOCK, Layout, decode, encode, unions_from_the_end
 from serving.store.plan import Plan
 from tests.serving.store.by_hand import DEFINITIONS, PATIENT, TRAITS, Order, Placed, definitions_of, rows_of, sketch_of
@@ -136,6 +137,13 @@ def test_the_folds_of_the_layout_are_those_of_the_algebra(data: st.DataObject) -
         if state.kind in ("count", "sum", "min", "max"):
             numbers = data.draw(st.lists(st.integers(-(10**30), 10**30), min_size=1, max_size=5))
             assert fold(numbers) == merge_all(state.kind, numbers)
+
+
+def test_a_count_with_a_filter_does_not_count_every_event() -> None:
+    filtered = {"some": {"op": "count", "where": {"properties.store": "north"}}}
+    assert counts_everything(Layout(definitions_of(filtered).views["person"])) is None
+    every = definitions_of(filtered | {"all": {"op": "count"}}).views["person"]
+    assert counts_everything(Layout(every)) == ("count", 0)
 
 
 @pytest.mark.parametrize("names", [["spend_2d", "orders", "orders_3h", "spend"], ["stores_2d"], ["smallest", "basket"], ["basket_2d", "spend_2d", "first_at"]])
