@@ -19,7 +19,6 @@ NAMES = {
     "rebuild": ("full batch rebuild ÷ the same aggregation by DuckDB", "lower"),
     "persons": ("persons of 6.5 million edges, Delta to Delta ÷ SciPy's connected components alone", "lower"),
     "sightings": ("pairs/s the store takes in after the cut ÷ union-find over integers in the same Python", "higher"),
-    "segments": ("acknowledged → membership on Kafka, p95 at 500 events/s with 100 segments ÷ 2 s", "lower"),
     "collector": ("collector events/s per core ÷ bare endpoint that acknowledges nothing", "higher"),
 }
 

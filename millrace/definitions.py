@@ -17,7 +17,7 @@ from millrace.identity_rules import IdentityRules, NamespaceRules
 from millrace.linkage_rules import LinkageRules
 from millrace.segments import Segment, Segments, segment_problems, segments_hash
 from millrace.spellings import FIRST_NORMALISER
-from millrace.traits import NAME, State, Trait, View
+from millrace.traits import NAME, State, Trait, View, derived_problems
 from millrace.yaml_files import did_you_mean, read_yaml
 
 _TREE = Path(__file__).resolve().parent.parent
@@ -145,8 +145,11 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
     try:
         TypeAdapter(dict[str, View]).validate_python(found)
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
+        problems = error.errors(include_url=False)
+        for problem in problems:
             yield f"{path}: {_sentence(problem, _VIEW_KEYS)}"
+        for name in {problem["loc"][0] for problem in problems if len(problem["loc"]) > 1}:
+            yield from (f"{path}: {name}: {problem}" for problem in derived_problems(found[name]))
 
 
 def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -> str:

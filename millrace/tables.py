@@ -4,6 +4,7 @@ Schemas are Arrow (no JVM needed); Spark reads the same tables by path. Each tab
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -174,15 +175,20 @@ OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 
 
 def state_type(state: State) -> pa.DataType:
-    value = VALUE_TYPES[state.value_type]
-    if state.kind in ("first", "last"):
+    return _type_of(state.kind, state.value_type)
+
+
+@cache
+def _type_of(kind: str, value_type: str) -> pa.DataType:
+    value = VALUE_TYPES[value_type]
+    if kind in ("first", "last"):
         return pa.struct([("at", TIME), ("partition", pa.int32()), ("offset", pa.int64()), ("value", value)])
-    if state.kind == "squares":
+    if kind == "squares":
         return pa.struct([("high", NUMBER), ("middle", NUMBER), ("low", NUMBER)])
-    if state.kind in ("counts", "spread"):
+    if kind in ("counts", "spread"):
         return pa.list_(counted_value(value))
     plain = {"count": pa.int64(), "sum": NUMBER, "distinct": pa.binary(), "times": pa.list_(TIME), "days": pa.list_(pa.int32())}
-    return plain.get(state.kind, value)
+    return plain.get(kind, value)
 
 
 DERIVED_TYPES = {

@@ -5,11 +5,12 @@ tiles). Traits that differ only in their window share states.
 """
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from millrace.derived import Compiled, Derived, compile_derived
 from millrace.filters import Condition, parse_where, where_as_declared
@@ -18,7 +19,7 @@ from millrace.trait_checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
 from millrace.windows import ALL_TIME, DAY, HOUR, LOCAL_DAY, Window
 from millrace.zones import check_zone
 
-__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View"]
+__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View", "derived_problems"]
 
 Op = Literal[
     "count", "sum", "min", "max", "avg", "first", "last", "approx_distinct", "variance", "stddev", "median", "p5", "p10", "p25", "p75", "p90", "p95", "p99",
@@ -210,3 +211,21 @@ class View(BaseModel):
     @property
     def hops(self) -> tuple[int, ...]:
         return tuple(sorted({trait.hop for trait in self.traits.values()}))
+
+
+def derived_problems(found: Any) -> Iterator[str]:
+    """What is wrong with the expressions of a view of which something else is wrong too; a trait that is wrong itself has any type."""
+    traits = found.get("traits") if isinstance(found, dict) else None
+    types, derived = {}, {}
+    for name, declared in traits.items() if isinstance(traits, dict) else ():
+        with suppress(ValidationError):
+            if isinstance(declared, dict) and "expr" in declared:
+                derived[name] = Derived.model_validate(declared)
+                continue
+        types[name] = "any"
+        with suppress(ValidationError):
+            types[name] = Trait.model_validate(declared).expressed or "any"
+    try:
+        compile_derived(derived, types)
+    except ValueError as error:
+        yield from str(error).split("; ")

@@ -8,7 +8,20 @@ from typing import Any
 import duckdb
 
 ZONE = "America/New_York"
-MORE = """
+SENT = """
+WITH orders AS (
+  SELECT household_id, basket_id, any_value(store_id) AS store_id, any_value(transaction_timestamp) AS moment, sum(sales_value::DECIMAL(18, 2)) AS revenue
+  FROM transactions WHERE week <= $weeks GROUP BY household_id, basket_id
+), coupons AS (
+  SELECT household_id, redemption_date AS moment FROM coupon_redemptions
+  WHERE moment < coalesce((SELECT min(transaction_timestamp) FROM transactions WHERE week > $weeks), TIMESTAMP '9999-01-01')
+), said AS (
+  SELECT *, TIMESTAMP '2017-01-01' AS moment FROM demographics WHERE $weeks >= 1
+), """
+"""What was sent in the first ``$weeks`` weeks, as the beginning of a query."""
+MORE = (
+    SENT
+    + """
 known AS (SELECT household_id FROM orders UNION SELECT household_id FROM coupons UNION SELECT household_id FROM said
 ), dated AS (
   SELECT *, store_id::VARCHAR AS store, (moment AT TIME ZONE 'UTC' AT TIME ZONE $zone)::DATE AS day FROM orders
@@ -51,14 +64,15 @@ SELECT k.household_id::VARCHAR AS household, coalesce(orders_prev_30d, 0) AS ord
   kids_count AS kids, coalesce(n, 0) AS n, cents, squares, coalesce(spend_30d, 0) AS spend_30d, coalesce(orders_30d, 0) AS orders_30d
 FROM known k LEFT JOIN bought USING (household_id) LEFT JOIN by_store USING (household_id) LEFT JOIN rows_of_days USING (household_id)
   LEFT JOIN used USING (household_id) LEFT JOIN said USING (household_id)"""
+)
 _HELD = ("household", "n", "cents", "squares", "spend_30d", "orders_30d")
 """Columns from which the last traits are computed here: DuckDB divides and takes roots in doubles."""
 
 
 def more_traits(
-    source: duckdb.DuckDBPyConnection, sent: str, *, weeks: int, as_of: datetime, moments: Mapping[str, datetime]
+    source: duckdb.DuckDBPyConnection, *, weeks: int, as_of: datetime, moments: Mapping[str, datetime]
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
-    """The traits of every household by its id. ``sent``: the beginning of a query over what was sent; ``moments``: bounds of windows without a zone."""
+    """The traits of every household by its id. ``moments``: bounds of windows without a zone."""
     now, day = as_of.astimezone(UTC).replace(tzinfo=None), timedelta(days=1)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     (today,) = source.execute("SELECT ($now AT TIME ZONE 'UTC' AT TIME ZONE $zone)::DATE", {"now": now, "zone": ZONE}).fetchone() or (None,)
@@ -66,7 +80,7 @@ def more_traits(
         "weeks": weeks, "zone": ZONE, "today": today, "now": now, "until_prev": midnight - 30 * day, "from_prev": midnight - 60 * day, "from_7d": midnight - 7 * day,
         **{name: moments[name] for name in ("from_30d", "from_90d", "until_day")},
     }  # fmt: skip
-    found = source.execute(sent + MORE, asked)
+    found = source.execute(MORE, asked)
     names = [column[0] for column in found.description or ()]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     return {row["household"]: {name: _aware(value) for name, value in (row | _computed(row)).items() if name not in _HELD} for row in rows}

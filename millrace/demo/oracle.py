@@ -12,19 +12,8 @@ from typing import Any
 
 import duckdb
 
-from millrace.demo.more_traits import more_traits
+from millrace.demo.more_traits import SENT, more_traits
 
-SENT = """
-WITH orders AS (
-  SELECT household_id, basket_id, any_value(store_id) AS store_id, any_value(transaction_timestamp) AS moment, sum(sales_value::DECIMAL(18, 2)) AS revenue
-  FROM transactions WHERE week <= $weeks GROUP BY household_id, basket_id
-), coupons AS (
-  SELECT household_id, redemption_date AS moment FROM coupon_redemptions
-  WHERE moment < coalesce((SELECT min(transaction_timestamp) FROM transactions WHERE week > $weeks), TIMESTAMP '9999-01-01')
-), said AS (
-  SELECT *, TIMESTAMP '2017-01-01' AS moment FROM demographics WHERE $weeks >= 1
-), """
-"""What was sent in the first ``$weeks`` weeks, as the beginning of a query."""
 EXPECTED = (
     SENT
     + """
@@ -116,7 +105,7 @@ def expected_profiles(source: duckdb.DuckDBPyConnection, *, weeks: int, as_of: d
     moments = {"from_30d": from_30d, "from_90d": from_90d, "until_day": until_day, "from_24h": from_24h, "until_hour": until_hour}
     naive = {name: moment.astimezone(UTC).replace(tzinfo=None) for name, moment in moments.items()}
     rows = source.execute(EXPECTED, {"weeks": weeks, **naive}).fetchall()
-    more = more_traits(source, SENT, weeks=weeks, as_of=as_of, moments=naive)
+    more = more_traits(source, weeks=weeks, as_of=as_of, moments=naive)
     return {row[0]: Expected(*(_aware(value) for value in row), more=more[row[0]]) for row in rows}
 
 

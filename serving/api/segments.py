@@ -19,7 +19,7 @@ from serving.api.profiles import MOST_KEYS, check_serving, time_asked
 from serving.api.refusals import ApiError, json_answer, not_found
 from serving.segments.asking import Preview, preview
 from serving.segments.cohorts import MEMBERS, Cohorts
-from serving.segments.explaining import MembershipWhy, why
+from serving.segments.explaining import WhyMember, why
 from serving.segments.judges import Judges
 from serving.segments.progress import Progress, read_progress
 from serving.segments.watching import Declared
@@ -171,14 +171,14 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
 
     @routes.get(
         "/v1/profiles/{key:path}/segments/{segment}/why", summary="Through which clauses somebody is in a segment, or not",
-        responses={200: {"model": MembershipWhy}}, dependencies=[Depends(only("as_of"))],
+        responses={200: {"model": WhyMember}}, dependencies=[Depends(only("as_of"))],
     )  # fmt: skip
     async def explained(key: str, segment: str, as_of: str | None = None) -> Response:
         """Each clause with its truth and the traits it looked at, as the profile shows them, with their layers."""
         check_serving(store)
         (pinned,) = store.pin([node_of_key(key, secret)])
         at = time_asked(as_of, store.clock())
-        found: MembershipWhy | None = why(pinned, judges.of(pinned), segment, at=at) if pinned else None
+        found: WhyMember | None = why(pinned, judges.of(pinned), segment, at=at) if pinned else None
         return not_found() if found is None else json_answer(found)
 
 

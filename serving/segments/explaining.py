@@ -39,7 +39,7 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class MembershipWhy:
+class WhyMember:
     """Whether a person is in a segment and through which clauses. ``changes_at``: when that may change by itself."""
 
     segment: str
@@ -55,7 +55,7 @@ class MembershipWhy:
     complete: bool
 
 
-def why(pinned: Pinned, judge: Judge, segment: str, *, at: int) -> MembershipWhy | None:
+def why(pinned: Pinned, judge: Judge, segment: str, *, at: int) -> WhyMember | None:
     """None when there is no such segment, or it waits for traits."""
     known = {one.name: one for one in judge.rules.segments if isinstance(one, CompiledSegment)}
     if segment not in known:
@@ -63,7 +63,7 @@ def why(pinned: Pinned, judge: Judge, segment: str, *, at: int) -> MembershipWhy
     answers, values = judge.answers(pinned, at), judge.values(pinned, at)
     clause = Clauses(known, answers, values, at).explain(known[segment].tree, known[segment].segment.rule)
     due, point = Judge(judge.view, pinned.plan.layout, only(judge.rules, segment)).judge(pinned, at).due, pinned.point
-    return MembershipWhy(
+    return WhyMember(
         segment, pinned.person.id, known[segment].segment.rule, known[segment].holds(values, at), clause, time_text(at),
         None if due is None else time_text(due), point.head, point.manifest_id, point.decisions, point.complete,
     )  # fmt: skip

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 ROUND_S = 0.25
 """Epochs are taken in for so long before what they change is made durable and told."""
+BATCH_ROWS = 20_000
+"""Changes of a batch, at most: what Kafka takes well within its time."""
 AT_ONCE = 500
 """Timers fired, and persons settled, between two looks for new epochs."""
 
@@ -213,8 +215,8 @@ class SegmentFollower:
     def _make_durable(self, generation: Generation) -> None:
         position, rows = self._state.position, self._movements.taken()
         position.head, position.decisions = generation.head, generation.decisions
-        if rows:
-            self._state.tell(rows)
+        for start in range(0, len(rows), BATCH_ROWS):
+            self._state.tell(rows[start : start + BATCH_ROWS])
         self._state.commit()
         if rows:
             crash_point("segments.decided")

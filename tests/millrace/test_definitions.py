@@ -35,6 +35,13 @@ def test_comments_order_and_descriptions_do_not_change_the_hash(tmp_path):
     assert plain.hash != load(tmp_path, SOUND).hash
 
 
+def test_problems_of_traits_and_of_expressions_over_them_are_told_at_once(tmp_path):
+    text = problems(tmp_path, SOUND + "    b: {op: cuont}\n    c: {expr: b / ordrs}\n    d: {expr: c + orders + b}\n")
+    assert "(did you mean 'count'?)" in text
+    assert "person: c.expr at 5: unknown name 'ordrs' (did you mean 'orders'?)" in text
+    assert len(text.splitlines()) == 2
+
+
 def test_a_missing_directory_says_what_belongs_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"views\.yml is missing; .*example"):
         load_definitions(tmp_path / "none")
