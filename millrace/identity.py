@@ -12,11 +12,6 @@ NAMESPACES = ("user_id", "email", "phone", "anonymous_id")
 """Namespaces of the default tenant, highest priority first: the first one an event carries owns its measures (law 10)."""
 
 TOKEN_LENGTH = 32
-_BLOCK = 64
-_REMEMBERED = 200_000
-"""Values of a namespace, about 60 MB of them, after which remembering starts anew."""
-Entry = tuple[str | None, str | None]
-"""Node and hint of an identifier."""
 WHITESPACE = " \t\n\r\f\v"
 _UPPER_TO_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _NOT_DIGIT = re.compile("[^0-9]")
@@ -31,36 +26,6 @@ def normalise(namespace: str, value: str) -> str:
         digits = _NOT_DIGIT.sub("", trimmed)
         return f"+{digits}" if digits and trimmed.startswith("+") else digits
     return trimmed
-
-
-class Nodes:
-    """Nodes and hints under a tenant's key. Those of recent values are remembered: who was there a minute ago is likely to be there again."""
-
-    def __init__(self, secret: bytes) -> None:
-        key = (secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()).ljust(_BLOCK, b"\0")
-        pad = hashlib.sha256(bytes(byte ^ 0x36 for byte in key))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
-        self._inner = {namespace: pad.copy() for namespace in NAMESPACES}
-        for namespace, inner in self._inner.items():
-            inner.update(f"{namespace}\0".encode())
-        self._known: dict[str, dict[str, Entry]] = {namespace: {} for namespace in NAMESPACES}
-
-    def entries(self, namespace: str, values: Iterable[str]) -> list[Entry]:
-        """Node and hint of each value; None for both when nothing is left after normalising."""
-        known = self._known[namespace]
-        if len(known) > _REMEMBERED:
-            known.clear()
-        return [known.get(value) or known.setdefault(value, self._entry(namespace, value)) for value in values]
-
-    def _entry(self, namespace: str, value: str) -> Entry:
-        """HMAC-SHA256 with its two pads worked in already (RFC 2104), which halves its price."""
-        normal = normalise(namespace, value)
-        if not normal:
-            return None, None
-        inner, outer = self._inner[namespace].copy(), self._outer.copy()
-        inner.update(normal.encode())
-        outer.update(inner.digest())
-        return f"{namespace}:{outer.hexdigest()[:TOKEN_LENGTH]}", hint_of(namespace, normal)
 
 
 def node_of(namespace: str, value: str, secret: bytes) -> str | None:

@@ -27,6 +27,9 @@ TRAIT_PATHS = ("traits.email", "traits.phone", "context.traits.email", "context.
 _Text, _Id, _Scalar = str | None, str | int | None, str | int | float | bool | None
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % LONGEST)
 _Tree = dict[str, Any]
+_AT_ONCE = 1_000
+"""Messages that are read together: when one of them cannot be, they are read one by one."""
+_UNREAD = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class Messages:
@@ -86,22 +89,35 @@ class MessageReader:
         problems: dict[int, str] = {}
         for chunk in payloads.chunks:
             problems |= dict.fromkeys((len(read) + _not_utf8(chunk)).tolist(), "invalid_utf8")
-            for text in chunk.cast(pa.binary()).to_pylist():
-                row = len(read)
-                if row not in problems and (len(text) < DEEPEST or _is_bounded(text)):
+            values = chunk.cast(pa.binary()).to_pylist()
+            for start in range(0, len(values), _AT_ONCE):
+                some = values[start : start + _AT_ONCE]
+                if problems.keys().isdisjoint(range(len(read), len(read) + len(some))) and all(len(text) < DEEPEST or _is_bounded(text) for text in some):
                     try:
-                        read.append(self._decode(text))
+                        read.extend(list(map(self._decode, some)))
                         continue
-                    except (msgspec.DecodeError, UnicodeError, RecursionError):
+                    except _UNREAD:
                         pass
-                message = problems.get(row) or _read_strictly(text)
-                if isinstance(message, str):
-                    problems[row] = message
-                    read.append(self._nothing)
-                else:
-                    strict[row] = message
-                    read.append(self._type(**{name: text_of(message.get(name)) for name in ENVELOPE}))
+                self._read_singly(some, read, strict, problems)
         return Messages(read, strict, problems, self._attributes)
+
+    def _read_singly(self, values: list[bytes], read: list[Any], strict: dict[int, dict[str, Any]], problems: dict[int, str]) -> None:
+        """Messages of which not all can be read in one go: appended to ``read``, and by their row to ``strict`` or ``problems``."""
+        for text in values:
+            row = len(read)
+            if row not in problems and (len(text) < DEEPEST or _is_bounded(text)):
+                try:
+                    read.append(self._decode(text))
+                    continue
+                except _UNREAD:
+                    pass
+            message = problems.get(row) or _read_strictly(text)
+            if isinstance(message, str):
+                problems[row] = message
+                read.append(self._nothing)
+            else:
+                strict[row] = message
+                read.append(self._type(**{name: text_of(message.get(name)) for name in ENVELOPE}))
 
 
 def _read_strictly(text: bytes) -> dict[str, Any] | str:
@@ -124,9 +140,11 @@ def value_columns(messages: Messages, specs: list[tuple[str, str]]) -> dict[str,
 
 def texts(values: Sequence[Any]) -> pa.Array:
     """Values as text (json_values.text_of)."""
-    kinds = {*map(type, values), NoneType}  # asked for here: Arrow takes 5.0 for the integer 5 and true for 1
-    if kinds <= {str, NoneType}:
+    try:
         return pa.array(values, pa.string())
+    except pa.ArrowTypeError:  # some are no text
+        pass
+    kinds = {*map(type, values), NoneType}  # asked for here: Arrow takes 5.0 for the integer 5 and true for 1
     if kinds == {int, NoneType} and (found := _int64(values)) is not None:
         return found.cast(pa.string())
     return pa.array([value if type(value) is str else text_of(value) for value in values], pa.string())

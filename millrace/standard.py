@@ -3,16 +3,15 @@
 The speed layer calls it on the records of an epoch.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
+from hashlib import md5
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.event_times import claimed_times
-from millrace.identifiers import identifiers_of
-from millrace.identity import Nodes
+from millrace.identifiers import Nodes, identifiers_of
 from millrace.messages import MessageReader, Messages, value_columns, value_specs
 from millrace.tables import TIME
 from millrace.traits import State
@@ -82,9 +81,8 @@ def _places(messages: Messages, fields: Mapping[str, pa.Array]) -> list[tuple[st
 
 
 def _dedup_keys(source: pa.Array, message_id: pa.Array) -> pa.Array:
-    prefixes = {name: f"{name}\0" for name in pc.unique(source).to_pylist()}
-    texts = [prefixes[name] + (text or "") for name, text in zip(source.to_pylist(), message_id.to_pylist(), strict=True)]
-    digests = b"".join([hashlib.md5(text.encode(), usedforsecurity=False).digest() for text in texts])
+    texts = pc.binary_join_element_wise(source.cast(pa.string()), message_id.fill_null(""), "\0").cast(pa.binary()).to_pylist()
+    digests = b"".join([md5(text, usedforsecurity=False).digest() for text in texts])
     return pa.Array.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(digests)]).cast(pa.binary())
 
 

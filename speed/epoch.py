@@ -30,6 +30,7 @@ from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TA
 from millrace.topics import events_topic
 from speed.recovery import Generation
 from speed.seen import SeenIndex
+from speed.standardizing import StandardizingProcess
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class EpochWriter:
 
     tables: TenantTables
     definitions: Definitions
-    secret: bytes
+    standardizer: Standardizer | StandardizingProcess
     generation: Generation
     checkpoint: Path
     seen: SeenIndex
@@ -55,7 +56,6 @@ class EpochWriter:
     def __post_init__(self) -> None:
         self.head = self.ledger.head
         self.ends = {(topic, partition): end for topic, ends in self.ledger.offsets().items() for partition, end in ends.items()}
-        self._standardizer = Standardizer((state for view in self.definitions.states.values() for state in view), self.secret)
         self._reader, self._writer = (ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("standard", "epoch"))
 
     def process(self, records: DataFrame, batch_id: int) -> None:
@@ -71,7 +71,7 @@ class EpochWriter:
         received = _in_log_order(records.toArrow())
         read_s = time.monotonic() - started
         self.ends.update({key: end for key, (_, end) in ranges.items()})
-        standard, before = self._reader.submit(self._standardizer.standardize, received), self._writing
+        standard, before = self._reader.submit(self.standardizer.standardize, received), self._writing
         self._writing = self._writer.submit(self._write_after, before, epoch, standard, ranges, read_s=read_s)
         if not self.overlap:
             self.finish()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 
 import lmdb
@@ -50,24 +51,22 @@ class SeenIndex:
 
     def mark(self, keys: pa.Array, epoch: int) -> np.ndarray:
         """True for each row whose key an earlier epoch has counted, or an earlier row of this one; the others are remembered. Rows come in log order."""
-        raw = keys.to_pylist()
-        first: dict[bytes, int] = {}
-        repeated = np.zeros(len(raw), dtype=bool)
-        for row, key in enumerate(raw):
-            if first.setdefault(key, row) != row:
-                repeated[row] = True
-        ordered, stored = sorted(first), _EPOCH.pack(epoch)
+        order, again = _ordered(keys)
+        repeated = np.zeros(len(keys), dtype=bool)
+        repeated[order[again]] = True
+        rows, stored = order[~again], _EPOCH.pack(epoch)
+        ordered = keys.take(pa.array(rows)).to_pylist()
         with self._open() as found, found.env.begin(write=True) as txn:
             young = found.young(txn)
-            for key in _known(txn, found.generations[1 - young], ordered, epoch):
-                repeated[first[key]] = True
-            fresh = [(key, stored) for key in ordered if not repeated[first[key]]] if repeated.any() else [(key, stored) for key in ordered]
+            before = _known(txn, found.generations[1 - young], ordered, epoch)
+            fresh = [(key, stored) for key in ordered if key not in before] if before else list(zip(ordered, repeat(stored)))
             with txn.cursor(found.generations[young]) as cursor:
                 _, added = cursor.putmulti(fresh, overwrite=False)
             if added < len(fresh):  # some are there already: of an earlier epoch, or of this one when it runs again
-                for key in _known(txn, found.generations[young], ordered, epoch):
-                    repeated[first[key]] = True
+                before |= _known(txn, found.generations[young], ordered, epoch)
             txn.put(b"epoch", stored, db=found.meta)
+        if before:
+            repeated[rows[[key in before for key in ordered]]] = True
         return repeated
 
     def rotate(self, received_until: datetime) -> None:
@@ -109,11 +108,21 @@ class SeenIndex:
         return len(rows)
 
 
-def _known(txn: lmdb.Transaction, generation: lmdb._Database, keys: list[bytes], epoch: int) -> Iterator[bytes]:
+def _ordered(keys: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Rows by key, rows of one key in their own order; and which of these has the key of the one before. A key has 16 bytes."""
+    high, low = np.frombuffer(b"".join(keys.to_pylist()), dtype=">u8").reshape(-1, 2).T
+    order = np.lexsort((low, high))
+    again = np.zeros(len(order), dtype=bool)
+    again[1:] = (high[order[1:]] == high[order[:-1]]) & (low[order[1:]] == low[order[:-1]])
+    return order, again
+
+
+def _known(txn: lmdb.Transaction, generation: lmdb._Database, keys: list[bytes], epoch: int) -> set[bytes]:
     """Those of the keys that an earlier epoch has counted."""
-    if txn.stat(generation)["entries"]:
-        with txn.cursor(generation) as cursor:
-            yield from (key for key, value in cursor.getmulti(keys) if _EPOCH.unpack(value)[0] < epoch)
+    if not txn.stat(generation)["entries"]:
+        return set()
+    with txn.cursor(generation) as cursor:
+        return {key for key, value in cursor.getmulti(keys) if _EPOCH.unpack(value)[0] < epoch}
 
 
 def _packed(rows: pa.Table) -> Iterable[tuple[bytes, bytes]]:

@@ -15,11 +15,13 @@ from millrace.delta import TenantTables
 from millrace.keys import read_keys
 from millrace.settings import DEFAULTS, KafkaSettings
 from millrace.settings import StreamSettings as StreamSection
+from millrace.standard import Standardizer
 from millrace.topics import ensure_topic, partition_count
 from speed.epoch import EpochWriter
 from speed.housekeeping import Housekeeper
 from speed.recovery import begin_generation, starting_offsets
 from speed.seen import SeenIndex
+from speed.standardizing import StandardizingProcess
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,13 @@ class RunningStream:
 
     def stop(self) -> None:
         """Ends the query and waits for the epoch that is being written."""
-        if self.query.isActive:
-            self.query.stop()
-        self.writer.finish()
+        try:
+            if self.query.isActive:
+                self.query.stop()
+            self.writer.finish()
+        finally:
+            if isinstance(self.writer.standardizer, StandardizingProcess):
+                self.writer.standardizer.close()
 
 
 def start_stream(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, kafka: str, settings: StreamSettings) -> StreamingQuery:
@@ -64,8 +70,9 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         tables, definitions, keep_versions=settings.keep_versions, every=settings.compact_every_epochs,
         max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
     )  # fmt: skip
+    states, secret = [state for view in definitions.states.values() for state in view], read_keys(tables.root, tables.tenant).token_secret
     writer = EpochWriter(
-        tables=tables, definitions=definitions, secret=read_keys(tables.root, tables.tenant).token_secret,
+        tables=tables, definitions=definitions, standardizer=Standardizer(states, secret) if settings.available_now else StandardizingProcess(states, secret),
         generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=housekeeper.after_epoch,
     )  # fmt: skip
     records = (

@@ -21,7 +21,7 @@ LOST_FOR = 100
 """Messages between the two times an old one is sent."""
 PARTS = {
     "broker": "jobs.run_broker", "java of the broker": "kafka.Kafka", "collector": "jobs.collect_events", "driver": "jobs.stream_events",
-    "java of the driver": "org.apache.spark.deploy.SparkSubmit", "api": "jobs.serve_profiles",
+    "java of the driver": "org.apache.spark.deploy.SparkSubmit", "standardising of the driver": "speed.standardizing", "api": "jobs.serve_profiles",
 }  # fmt: skip
 """What tells each process from the others: a word of its command line."""
 

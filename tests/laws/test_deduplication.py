@@ -24,7 +24,7 @@ def shared(tmp_path_factory) -> SeenIndex:
 
 
 def keys(names: list[int], prefix: int = 0) -> pa.Array:
-    return pa.array([b"%d/%d" % (prefix, name) for name in names], pa.binary())
+    return pa.array([b"%8d%8d" % (prefix, name) for name in names], pa.binary())
 
 
 def repeated(epochs: list[list[int]]) -> list[list[bool]]:

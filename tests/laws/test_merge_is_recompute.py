@@ -38,10 +38,10 @@ def seen(tmp_path_factory) -> SeenIndex:
 
 def counted_by_speed(accepted: pa.Table, seen: SeenIndex) -> pa.Table:
     """What the speed layer counts, epoch by epoch. Keys get a prefix, so that the examples can share one index."""
-    prefix, parts = b"%d/" % next(_examples), [accepted.slice(0, 0)]
+    prefix, parts = b"%8d" % next(_examples), [accepted.slice(0, 0)]
     for epoch in sorted(set(accepted["epoch"].to_pylist())):
         rows = accepted.filter(pc.field("epoch") == epoch)
-        keys = pa.array([prefix + key for key in rows["dedup_key"].to_pylist()], pa.binary())
+        keys = pa.array([prefix + key[:8] for key in rows["dedup_key"].to_pylist()], pa.binary())
         parts.append(rows.filter(pa.array(~np.asarray(seen.mark(keys, epoch)))))
     return pa.concat_tables(parts)
 
