@@ -12,7 +12,7 @@ from millrace.demo.report import Report
 from millrace.demo.root import Progress, open_root, read_progress, save_progress
 from millrace.demo.source import FIRST_WEEK, LAST_WEEK, open_source
 from millrace.demo.story import Story
-from millrace.demo.system import LocalSystem
+from millrace.demo.system import GROCERY, REPOSITORY, LocalSystem
 from millrace.errors import ConfigurationError, MillraceError
 
 DEFAULT_ROOT = Path("data/demo")
@@ -89,6 +89,6 @@ def _say_next(narration: Narration, root: Path, *, weeks: int) -> None:
     read_key = f"""$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["read_key"])' {shlex.quote(str(root / "default" / "keys.json"))})"""
     further = f"python -m jobs.demo --root {place} " + (f"--weeks {LAST_WEEK}" if weeks < LAST_WEEK else "--fresh")
     narration.say("\nNext: start the system again with this data; ask it (in another shell); " + ("tell the whole year" if weeks < LAST_WEEK else "start over"))
-    narration.say(f"  python -m jobs.run_local --root {place}")
+    narration.say(f"  python -m jobs.run_local --root {place} --definitions {GROCERY.relative_to(REPOSITORY)}")
     narration.say(f"""  curl -s -H "Authorization: Bearer {read_key}" http://127.0.0.1:8081/v1/profiles/user_id:1""")
     narration.say(f"  {further}")

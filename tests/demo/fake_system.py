@@ -1,6 +1,6 @@
 """A system of one process and no disk that keeps Millrace's promises in plain Python: what the story is told to in plain tests.
 
-Takes batches, answers profiles from the messages it took. `--lie TRAIT` adds one to that number of household 1, `--forget` counts a coupon more once
+Takes batches, answers profiles from the messages it took; the traits that only the grocery tenant has by the oracle of the laws. `--lie TRAIT` adds one to that number of household 1, `--forget` counts a coupon more once
 there is a batch, `--misremember` replays receipts wrongly.
 """
 
@@ -12,10 +12,15 @@ import sys
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GROCERY = yaml.safe_load((REPOSITORY / "conf" / "tenants" / "grocery" / "views.yml").read_text(encoding="utf-8"))["person"]
 MESSAGES: dict[str, dict[str, Any]] = {}
 COUNTS = {"received": 0, "accepted": 0, "rejected": 0, "duplicate": 0}
 PUBLISHED: list[int] = []
@@ -37,7 +42,8 @@ def profile(name: str, as_of: datetime) -> dict[str, Any] | None:
         mine = sorted((message for message in MESSAGES.values() if message["userId"] == household), key=lambda message: message["timestamp"])
     if not mine:
         return None
-    values = {name: value for name, value in traits(mine, as_of).items()}
+    values = traits(mine, as_of)
+    values |= more_traits(mine, as_of, values)
     if OPTIONS.lie and household == "1":
         values[OPTIONS.lie] = str(Decimal(values[OPTIONS.lie]) + 1)
     if OPTIONS.forget and PUBLISHED and household == "1":
@@ -77,6 +83,18 @@ def traits(mine: list[dict[str, Any]], as_of: datetime) -> dict[str, Any]:
         "last_seen_at": mine[-1]["timestamp"],
         **{name: said.get(name) for name in ("age", "income", "home_ownership", "household_size")},
     }
+
+
+def more_traits(mine: list[dict[str, Any]], as_of: datetime, values: dict[str, Any]) -> dict[str, Any]:
+    from tests.laws.oracle import Record, judge, value_of
+
+    at = round(as_of.timestamp() * 1_000_000)
+    events = [judge(Record(json.dumps(message).encode(), 0, n, at, "http"), b"secret") for n, message in enumerate(mine)]
+    declared = {name: {"time_zone": GROCERY["time_zone"], **trait} for name, trait in GROCERY["traits"].items() if "op" in trait and name not in values}
+    found = {name: value_of(trait, events, at) for name, trait in declared.items()}
+    spend, orders = Decimal(values["spend_30d"]), values["orders_30d"]
+    ratio = str((spend / orders).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)) if orders else None
+    return found | {"basket_30d": ratio, "spend_change": str(spend - Decimal(found["spend_prev_30d"])), "is_regular": orders >= 4 and found["bought_7d"]}
 
 
 def time(message: dict[str, Any]) -> datetime:
@@ -131,6 +149,7 @@ def as_of(query: str) -> datetime:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(REPOSITORY))
     parser = argparse.ArgumentParser()
     parser.add_argument("--lie")
     parser.add_argument("--forget", action="store_true")
