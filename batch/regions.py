@@ -87,8 +87,7 @@ def regions_of(given: Given) -> Regions:
     nobodys = _nobodys(given)
     open_pairs = _marked(given, nobodys).filter((F.col("a") != F.col("b")) & (F.col("code") == 0))
     aliases = aliases_of(given, open_pairs.select("a", "b", "first_seen"))
-    isolated = nobodys if nobodys is not None else given.small(pa.table({"node": pa.array([], pa.string()), "number": pa.array([], pa.int32())}))
-    isolated = given.beside(isolated.union(_shared(given, open_pairs.select("a", "b"), aliases)))
+    isolated = given.beside(nobodys.union(_shared(given, open_pairs.select("a", "b"), aliases)))
     marked = _marked(given, isolated, aliases)
     is_pair = (F.col("a") != F.col("b")) & (F.col("code") == 0)
     numbers = marked.filter(is_pair).select(given.number(F.col("a")).alias("u"), given.number(F.col("b")).alias("v"))
@@ -99,22 +98,17 @@ def regions_of(given: Given) -> Regions:
     return Regions(_inside(given, marked.filter(is_pair), aside, found), cut.select("a", "b", reason.alias("reason")), found.rounds)
 
 
-def _nobodys(given: Given) -> DataFrame | None:
+def _nobodys(given: Given) -> DataFrame:
     """Nodes that are blocked or removed."""
     numbers = dict.fromkeys(given.rules.blocked, BLOCKED) | dict.fromkeys(given.decisions.removed, REMOVED)
-    if not numbers:
-        return None
     return given.small(pa.table({"node": pa.array(list(numbers), pa.string()), "number": pa.array(list(numbers.values()), pa.int32())}))
 
 
-def _marked(given: Given, isolated: DataFrame | None, aliases: Aliases | None = None) -> DataFrame:
+def _marked(given: Given, isolated: DataFrame, aliases: Aliases | None = None) -> DataFrame:
     """The edges with the numbers of the reasons why their ends are isolated, and ``code``: why an edge is refused, before any limit is looked at."""
     found = given.edges
     for end in ("a", "b"):
-        if isolated is None:
-            found = found.withColumn(f"alone_{end}", F.lit(0))
-        else:
-            found = found.join(isolated.select(F.col("node").alias(end), F.col("number").alias(f"alone_{end}")), on=end, how="left")
+        found = found.join(isolated.select(F.col("node").alias(end), F.col("number").alias(f"alone_{end}")), on=end, how="left")
     crowded = F.lit(None)
     if aliases is not None and aliases.crowded is not None:
         found = found.join(aliases.crowded.withColumnRenamed("code", "crowded"), on=["a", "b"], how="left")
