@@ -152,7 +152,7 @@ class BatchSettings(Section):
     )
     identity_in_driver_edges: Annotated[int, Field(ge=0)] = setting(
         50_000_000,
-        "Edges up to which persons are found in the driver's Python process; above, on Spark's executors (docs/adr/0015). An edge takes some 450 bytes there while they are found.",
+        "Edges up to which persons are found in the driver's Python process; above, on Spark's executors (docs/adr/0015). bench.persons holds 6.5 million within 4 GiB: lower it where the driver has less for it.",
     )
     partition_rows: Count = setting(250_000, "Rows of a partition when a build works on executors: one Arrow table in a Python worker at a time.")
     profiles_in_driver_rows: Annotated[int, Field(ge=0)] = setting(
