@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from deltalake import DeltaTable
@@ -15,9 +16,10 @@ from batch.driver_engine import DriverEngine
 from batch.engines import Engine
 from batch.identity_changes import Version, record_changes, tidy_changes
 from batch.parts import tables_of
+from batch.persons import write_persons
 from batch.proof import prove_coverage, prove_invariance
 from batch.respelling import Respelling
-from batch.spark_engine import SparkEngine
+from batch.spark_engine import SparkEngine, working_session
 from batch.states import write_states
 from batch.versions import drop_old_versions
 from millrace.definitions import Definitions
@@ -32,11 +34,6 @@ from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables import BATCH_NODES, BATCH_REFUSED
 
 log = logging.getLogger(__name__)
-_WORKING = {
-    "spark.sql.adaptive.enabled": "true",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-}
-"""Settings of a build's own session: the stream beside it needs others."""
 
 
 def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *, full: bool = False, settings: BatchSettings = DEFAULTS.batch) -> Manifest:
@@ -61,7 +58,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
             coverage = prove_coverage(found, ledger, after=after)
         with _timed(seconds, "states"):
-            versions = write_states(engine, found, definitions, tables, rules=rules, decisions=decisions, base=base)
+            versions = write_states(engine, found, definitions, persons=partial(write_persons, tables, rules, decisions, spark=spark, settings=settings), base=base)
         crash_point("batch.states_written")
         with _timed(seconds, "invariance"):
             invariance = prove_invariance(engine, found, definitions, serving=serving, ledger=ledger, versions=versions)
@@ -120,12 +117,8 @@ def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, 
     published = sum(DeltaTable(tables.path(name), version=version).count() for name, version in serving.tables.items()) if serving else 0
     if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
         return DriverEngine(tables, respelling)
-    session = spark.newSession()
-    for name, value in _WORKING.items():
-        session.conf.set(name, value)
     partitions = max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows)
-    session.conf.set("spark.sql.shuffle.partitions", partitions)
-    return SparkEngine(session, tables, partitions=partitions, respelling=respelling)
+    return SparkEngine(working_session(spark, partitions), tables, partitions=partitions, respelling=respelling)
 
 
 @contextmanager

@@ -26,6 +26,22 @@ FOLDED_AT_ONCE = 1_000_000
 """Events of a partition that are folded together; the partial rows of a larger partition (one very busy node) are merged in it."""
 
 
+_WORKING = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+}
+"""Settings of a build's own session: the stream beside it needs others."""
+
+
+def working_session(spark: SparkSession, partitions: int) -> SparkSession:
+    """A session of its own for a build, whose shuffles have so many partitions."""
+    session = spark.newSession()
+    for name, value in _WORKING.items():
+        session.conf.set(name, value)
+    session.conf.set("spark.sql.shuffle.partitions", partitions)
+    return session
+
+
 class SparkEngine:
     """See ``Engine``. ``partitions``: how many the rows are spread over; each is one Arrow table in a Python worker at a time."""
 

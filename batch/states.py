@@ -3,30 +3,25 @@
 from collections.abc import Callable
 from functools import partial
 
-import pyarrow as pa
-
 from batch.engines import Engine, Slice
 from batch.parts import Part, tables_of
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.identity_decisions import Decisions
-from millrace.identity_rules import Rules
 from millrace.manifest import Manifest
-from millrace.resolution import EVIDENCE, resolve
-from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, REFUSED, Table
+from millrace.tables import BATCH_EDGES, Table
 
 Versions = dict[Table, int]
 
 
-def write_states(engine: Engine, found: Slice, definitions: Definitions, tables: TenantTables, *, rules: Rules, decisions: Decisions, base: Manifest | None) -> Versions:
-    """Writes states and edges of the counted events on top of those of ``base``; from all edges, persons and refused edges. Without a base the events are the whole log.
+def write_states(engine: Engine, found: Slice, definitions: Definitions, *, persons: Callable[..., Versions], base: Manifest | None) -> Versions:
+    """Writes states and edges of the counted events on top of those of ``base``; then what ``persons`` makes of all ``edges`` (their version). Without a base
+    the events are the whole log.
 
     The rows are equal either way (law 9). Until a manifest names the versions nobody reads them.
     """
     jobs: list[Callable[[], Versions]] = []
     for table, parts in tables_of(definitions).items():
         write = partial(_write_table, engine, found, table, parts, base=base)
-        jobs.append(partial(_with_persons, tables, rules, decisions, write) if table == BATCH_EDGES else write)
+        jobs.append(partial(_with_persons, write, persons) if table == BATCH_EDGES else write)
     return {table: version for versions in engine.side_by_side(jobs) for table, version in versions.items()}
 
 
@@ -38,15 +33,6 @@ def _write_table(engine: Engine, found: Slice, table: Table, parts: list[Part], 
     return {table: engine.write(table, folded)}
 
 
-def _with_persons(tables: TenantTables, rules: Rules, decisions: Decisions, write_edges: Callable[[], Versions]) -> Versions:
+def _with_persons(write_edges: Callable[[], Versions], persons: Callable[..., Versions]) -> Versions:
     versions = write_edges()
-    return versions | write_persons(tables, rules, decisions, edges=versions[BATCH_EDGES])
-
-
-def write_persons(tables: TenantTables, rules: Rules, decisions: Decisions, *, edges: int) -> Versions:
-    """Persons and refused edges of batch/edges at a version. They are found in the driver whatever the engine: edges are few beside events."""
-    rows = tables.read(BATCH_EDGES, columns=EVIDENCE, version=edges)
-    found = resolve(rows, rules, decisions)
-    refused = pa.table([rows["a"], rows["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid()).sort_by([("a", "ascending"), ("b", "ascending")])
-    del rows
-    return {BATCH_NODES: tables.replace(BATCH_NODES, found.nodes), BATCH_REFUSED: tables.replace(BATCH_REFUSED, refused)}
+    return versions | persons(edges=versions[BATCH_EDGES])

@@ -19,7 +19,7 @@ import pyarrow as pa
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from batch.states import write_persons
+from batch.persons import write_in_driver
 from bench.identity_histories import Troubles, make_history, random_nodes, standard_events
 from millrace.delta import TenantTables
 from millrace.edges import edges_of
@@ -74,7 +74,7 @@ def find_persons(root: str) -> dict[str, Any]:
     version, runs = tables.create(BATCH_EDGES).version(), []
     for _ in range(ROUNDS + 1):
         started = time.monotonic()
-        write_persons(tables, rules, UNDECIDED, edges=version)
+        write_in_driver(tables, rules, UNDECIDED, edges=version)
         runs.append(time.monotonic() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     ends = tables.read(BATCH_EDGES, columns=["a", "b"], version=version)

@@ -18,6 +18,7 @@ NAMES = {
     "lookup": ("merged lookup p99 ÷ Redis GET over TCP p99", "lower"),
     "rebuild": ("full batch rebuild ÷ the same aggregation by DuckDB", "lower"),
     "persons": ("persons of 6.5 million edges, Delta to Delta ÷ SciPy's connected components alone", "lower"),
+    "persons_on_spark": ("edges per CPU second on Spark's executors ÷ the same in the driver", "higher"),
     "sightings": ("pairs/s the store takes in after the cut ÷ union-find over integers in the same Python", "higher"),
     "collector": ("collector events/s per core ÷ bare endpoint that acknowledges nothing", "higher"),
 }

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batch.states import write_persons
+from batch.persons import write_in_driver
 from bench.identity_histories import Troubles, make_history, random_nodes, standard_events
 from bench.lookup_tables import DEFINITIONS, VIEW
 from millrace.delta import TenantTables, conform
@@ -67,7 +67,7 @@ def _speed_rows(events: pa.Table) -> pa.Table:
 
 def _base(tables: TenantTables, edges: pa.Table, folder: Path) -> BatchBase:
     states, version = batch_view("person", VIEW), tables.replace(BATCH_EDGES, edges)
-    versions = {table.name: number for table, number in write_persons(tables, RULES, UNDECIDED, edges=version).items()}
+    versions = {table.name: number for table, number in write_in_driver(tables, RULES, UNDECIDED, edges=version).items()}
     versions |= {BATCH_EDGES.name: version, states.name: tables.replace(states, states.schema.empty_table())}
     manifest = Manifest(1, datetime.now(UTC), "full", 1, "{}", versions, DEFINITIONS.hash, DEFINITIONS.to_json(), {})
     folder.mkdir()

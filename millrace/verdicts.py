@@ -18,7 +18,7 @@ from millrace.identity_rules import Rules
 
 REASONS = (None, "blocked", "removed", "shared", "unique", "limit", "parted")
 """Why an edge does not join, by the number a verdict gives; the first three also say why a node is isolated."""
-_ACCEPTED, BLOCKED, REMOVED, SHARED, _UNIQUE, _LIMIT, _PARTED = range(len(REASONS))
+_ACCEPTED, BLOCKED, REMOVED, SHARED, _UNIQUE, _LIMIT, PARTED = range(len(REASONS))
 _FAR = np.iinfo(np.int64).max
 
 
@@ -140,7 +140,7 @@ class _Groups:
             return _ACCEPTED
         sides = self._sides
         if sides and not sides.get(one, _NONE).isdisjoint(sides.get(other, _NONE)):
-            return _PARTED
+            return PARTED
         if not is_decided:
             for cap, reason, have in self._counted:
                 if have.get(one, 0) + have.get(other, 0) > cap:
