@@ -109,6 +109,22 @@ MANIFEST = pa.schema(
 )  # fmt: skip
 """One publish of all views at once. ``kind``: incremental, full or rollback; ``tables``: JSON of Delta versions by table; ``proof``: JSON of its figures."""
 
+SEGMENT_MEMBER = pa.schema(
+    [
+        ("segment", pa.string()), ("person_id", pa.string()), ("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()),
+        ("decisions", pa.int64()), ("definitions_hash", pa.string()), ("segments_hash", pa.string()),
+    ]
+)  # fmt: skip
+"""A person who belongs to a segment, by the rows of serving/profiles at ``as_of``."""
+
+SEGMENT_THRESHOLD = pa.schema(
+    [
+        ("trait", pa.string()), ("comparison", pa.string()), ("share", NUMBER), ("threshold", NUMBER), ("known_count", pa.int64()),
+        ("as_of", TIME), ("manifest_id", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()),
+    ]
+)  # fmt: skip
+"""What a ``percentile`` in a rule means from one batch version to the next."""
+
 RUNS = pa.schema(
     [
         ("run_id", pa.string()), ("job", pa.string()), ("request_id", pa.string()), ("started_at", TIME), ("ended_at", TIME),
@@ -150,6 +166,8 @@ LINK_MODELS = Table("batch/link_models", LINK_MODEL, ("trained_at",))
 LINK_CANDIDATES = Table("batch/link_candidates", LINK_CANDIDATE, ("probability", "verdict"))
 IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
+SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "person_id"))
+SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 

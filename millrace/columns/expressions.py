@@ -23,6 +23,7 @@ _COMPARISONS: dict[str, Callable[[Column, Column], Column]] = {
     "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
 }  # fmt: skip
 _TRIES = {"add": F.try_add, "sub": F.try_subtract, "mul": F.try_multiply}
+_SIGNS: dict[str, Callable[[Column, Column], Column]] = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b}
 
 
 def column_of(name: str, type: str) -> Column:
@@ -107,7 +108,8 @@ def _rounded(dividend: Column, divisor: Column) -> Column:
 
 def _arithmetic(node: Node, left: Column, right: Column) -> Column:
     if node.type != "number":
-        return _TRIES[node.op](left, right)
+        # not as integers: Spark reorders constants across their try_ operations, and what overflowed comes back
+        return _SIGNS[node.op](left.cast("DECIMAL(19,0)"), right.cast("DECIMAL(19,0)")).try_cast("BIGINT")
     if node.op == "mul":
         return _from_units(_rounded(F.try_multiply(_units(left), _units(right)).cast(_WHOLE), _whole(UNIT)))
     return _TRIES[node.op](left.try_cast(_EXACT), right.try_cast(_EXACT)).try_cast(_EXACT).cast(NUMBER)
