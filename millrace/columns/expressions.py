@@ -193,5 +193,5 @@ _OPERATIONS: dict[str, Callable[..., Column]] = {
     "has": lambda node, several, item: F.when(item.isNotNull(), F.coalesce(F.array_contains(several, item), F.lit(False))),
     "year": _calendar(lambda at: F.year(_date(at))), "month": _calendar(lambda at: F.month(_date(at))), "day": _calendar(lambda at: F.day(_date(at))),
     "hour": _calendar(_hour), "days": lambda node, a: _let(a, body=_days_of),
-    "count": lambda node, a: F.coalesce(F.size(a), F.lit(0)).cast("BIGINT"), "bucket": _bucket, "followed_by": _followed_by,
+    "count": lambda node, a: F.coalesce(F.array_size(a), F.lit(0)).cast("BIGINT"), "bucket": _bucket, "followed_by": _followed_by,
 }  # fmt: skip
