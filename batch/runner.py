@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from batch.build import build
+from batch.members import counted, publish_members
 from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
 from millrace.definitions import Definitions
@@ -69,11 +70,20 @@ class BatchRunner:
     def _refresh(self) -> None:
         """No record: there is one a minute, and the rows themselves say what they hold."""
         try:
-            refresh_profiles(lambda: self._spark, self._tables, settings=self._settings)
+            counted({"profiles": self._refreshed_profiles, "segment_members": self._members})
         except NothingToDo:
             pass
         except MillraceError as error:
-            log.error("profiles not refreshed error=%s", error)
+            log.error("serving tables not refreshed error=%s", error)
+
+    def _refreshed_profiles(self) -> int:
+        return refresh_profiles(lambda: self._spark, self._tables, settings=self._settings)
+
+    def _profiles(self) -> int:
+        return publish_profiles(lambda: self._spark, self._tables, settings=self._settings)
+
+    def _members(self) -> int:
+        return publish_members(self._tables, definitions=self._definitions)
 
     def _open_requests(self) -> list[dict[str, Any]]:
         found = self._tables.open(OPS_REQUESTS)
@@ -90,7 +100,7 @@ class BatchRunner:
                 manifest = self._act(action, json.loads(arguments or "{}"))
                 run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
                 if action != "rollback":
-                    run.counts["profiles"] = publish_profiles(lambda: self._spark, self._tables, settings=self._settings)
+                    run.counts |= counted({"profiles": self._profiles, "segment_members": self._members})
         except NothingToDo as nothing:
             log.info("nothing to build reason=%s", nothing)
         except MillraceError as error:

@@ -3,8 +3,10 @@
 import argparse
 import logging
 import sys
+from functools import partial
 
 from batch.build import build, check_work
+from batch.members import counted, publish_members
 from batch.profiles import publish_profiles
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
@@ -38,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
             manifest = build(spark, tables, definitions, full=options.full, settings=settings.batch)
             run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
             with writer_lease(settings.root, settings.tenant, "serving", wait_s=SERVING_S):
-                run.counts["profiles"] = publish_profiles(lambda: spark, tables, settings=settings.batch)
+                profiles = partial(publish_profiles, lambda: spark, tables, settings=settings.batch)
+                run.counts |= counted({"profiles": profiles, "segment_members": partial(publish_members, tables, definitions=definitions)})
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -3,7 +3,9 @@
 import argparse
 import logging
 import sys
+from functools import partial
 
+from batch.members import counted, publish_members
 from batch.profiles import publish_profiles, refresh_profiles
 from millrace.config import add_options, settings_of
 from millrace.delta import TenantTables
@@ -28,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
         tables = TenantTables(settings.root, settings.tenant)
         with RunRecord(tables, "publish_serving") as run, writer_lease(settings.root, settings.tenant, "serving"):
             write = refresh_profiles if options.touched else publish_profiles
-            run.counts = {"profiles": write(lambda: create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)}
+            profiles = partial(write, lambda: create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)
+            run.counts = counted({"profiles": profiles, "segment_members": partial(publish_members, tables)})
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

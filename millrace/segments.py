@@ -64,6 +64,11 @@ class CompiledSegment:
     _holds: Truth
     _turns: tuple[Turn, ...]
 
+    @property
+    def looks_at_now(self) -> bool:
+        """Whether it can turn although no value does."""
+        return bool(self._turns)
+
     def holds(self, values: Mapping[str, Any], now: int) -> bool:
         """Whether a person belongs. ``values``: by trait; integers, numbers scaled by 10**9, texts, times in microseconds, None or nothing for unknown; the
         person's id as ``person`` where a rule asks for it. ``now``: microseconds."""

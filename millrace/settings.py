@@ -151,8 +151,8 @@ class BatchSettings(Section):
         "Log rows up to which a build works in the driver (and four times as many rows of states); above, on Spark's executors (docs/adr/0007). Starting tasks on executors costs more than the work itself on less.",
     )
     identity_in_driver_edges: Annotated[int, Field(ge=0)] = setting(
-        50_000_000,
-        "Edges up to which persons are found in the driver's Python process; above, on Spark's executors (docs/adr/0019). bench.persons holds 6.5 million within 4 GiB: lower it where the driver has less for it.",
+        20_000_000,
+        "Edges up to which persons are found in the driver's Python process; above, on Spark's executors (docs/adr/0019). 6.5 million take 3.4 GiB there, so this default needs a driver with 11 GiB: lower it where it has less, raise it where it has more.",
     )
     partition_rows: Count = setting(250_000, "Rows of a partition when a build works on executors: one Arrow table in a Python worker at a time.")
     profiles_in_driver_rows: Annotated[int, Field(ge=0)] = setting(

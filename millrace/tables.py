@@ -62,11 +62,7 @@ EDGES = pa.schema(
 
 SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
 
-NODES = pa.schema(
-    [
-        ("node", pa.string()), ("person_id", pa.string()), ("component", pa.string()), ("isolated", pa.string()), ("hint", pa.string()), ("first_seen", POSITION),
-    ]
-)  # fmt: skip
+NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION)])
 """One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, shared). ``component``: the person its component is named after;
 where no limit is broken a component is one person."""
 
@@ -127,6 +123,22 @@ SEGMENT_SETTLEMENT = pa.schema(
 )  # fmt: skip
 """What all memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
 
+SEGMENT_MEMBER = pa.schema(
+    [
+        ("segment", pa.string()), ("person_id", pa.string()), ("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()),
+        ("decisions", pa.int64()), ("definitions_hash", pa.string()), ("segments_hash", pa.string()),
+    ]
+)  # fmt: skip
+"""A person who belongs to a segment, by the rows of serving/profiles at ``as_of``."""
+
+SEGMENT_THRESHOLD = pa.schema(
+    [
+        ("trait", pa.string()), ("comparison", pa.string()), ("share", NUMBER), ("threshold", NUMBER), ("known_count", pa.int64()),
+        ("as_of", TIME), ("manifest_id", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()),
+    ]
+)  # fmt: skip
+"""What a ``percentile`` in a rule means from one batch version to the next."""
+
 RUNS = pa.schema(
     [
         ("run_id", pa.string()), ("job", pa.string()), ("request_id", pa.string()), ("started_at", TIME), ("ended_at", TIME),
@@ -170,6 +182,8 @@ IDENTITY_CHANGES = Table("batch/identity_changes", CHANGES, ("manifest_id",))
 MANIFESTS = Table("batch/manifest", MANIFEST, ("manifest_id", "cut"))
 SEGMENT_CHANGES = Table("serving/segment_changes", SEGMENT_CHANGE, ("batch", "at", "head"), hot=True)
 SEGMENT_SETTLEMENTS = Table("serving/segment_settlements", SEGMENT_SETTLEMENT, ("manifest_id",))
+SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "person_id"))
+SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 

@@ -23,6 +23,7 @@ _COMPARISONS: dict[str, Callable[[Column, Column], Column]] = {
     "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
 }  # fmt: skip
 _TRIES = {"add": F.try_add, "sub": F.try_subtract, "mul": F.try_multiply}
+_SIGNS: dict[str, Callable[[Column, Column], Column]] = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b}
 
 
 def column_of(name: str, type: str) -> Column:
@@ -107,7 +108,8 @@ def _rounded(dividend: Column, divisor: Column) -> Column:
 
 def _arithmetic(node: Node, left: Column, right: Column) -> Column:
     if node.type != "number":
-        return _TRIES[node.op](left, right)
+        # not as integers: Spark reorders constants across their try_ operations, and what overflowed comes back
+        return _SIGNS[node.op](left.cast("DECIMAL(19,0)"), right.cast("DECIMAL(19,0)")).try_cast("BIGINT")
     if node.op == "mul":
         return _from_units(_rounded(F.try_multiply(_units(left), _units(right)).cast(_WHOLE), _whole(UNIT)))
     return _TRIES[node.op](left.try_cast(_EXACT), right.try_cast(_EXACT)).try_cast(_EXACT).cast(NUMBER)
@@ -191,5 +193,5 @@ _OPERATIONS: dict[str, Callable[..., Column]] = {
     "has": lambda node, several, item: F.when(item.isNotNull(), F.coalesce(F.array_contains(several, item), F.lit(False))),
     "year": _calendar(lambda at: F.year(_date(at))), "month": _calendar(lambda at: F.month(_date(at))), "day": _calendar(lambda at: F.day(_date(at))),
     "hour": _calendar(_hour), "days": lambda node, a: _let(a, body=_days_of),
-    "count": lambda node, a: F.coalesce(F.size(a), F.lit(0)).cast("BIGINT"), "bucket": _bucket, "followed_by": _followed_by,
+    "count": lambda node, a: F.coalesce(F.array_size(a), F.lit(0)).cast("BIGINT"), "bucket": _bucket, "followed_by": _followed_by,
 }  # fmt: skip

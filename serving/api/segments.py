@@ -88,7 +88,7 @@ def _list_routes(routes: APIRouter, segments: Segments) -> None:
 
     @routes.get("/v1/segments", summary="Segments as declared, with their sizes", dependencies=[Depends(only())])
     async def listed() -> Response:
-        """``pending``: its rule has just changed and not everybody has been looked at; ``waiting_for``: traits that no published version has yet."""
+        """``pending``: its rule has just changed and not everybody has been looked at; ``waiting_for``: traits that no published version has yet, and percentiles, which only serving/segment_members has."""
         progress = await segments.followed()
         pending, waiting = (set(progress.pending), progress.waiting) if progress else (set(), {})
         found = [

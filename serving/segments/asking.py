@@ -53,6 +53,6 @@ def preview(store: Store, definitions: Definitions, rule: str, *, now: int) -> P
 def only(rules: Rules, name: str) -> Rules:
     """One segment alone; CoverageError when it waits for traits."""
     if name in rules.waiting:
-        raise CoverageError(f"the version served has no {', '.join(rules.waiting[name])} yet; a build brings it")
+        raise CoverageError(f"it needs {', '.join(rules.waiting[name])}: a trait comes with the next build; percentiles are settled in serving/segment_members only")
     found = tuple(segment for segment in rules.segments if segment.name == name)
     return Rules(found, {name: rules.prints[name]})

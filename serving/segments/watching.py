@@ -7,12 +7,12 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from millrace.definitions import Definitions, load_definitions
 from millrace.errors import ConfigurationError
-from millrace.segments import PERSON_NAME, compile_segments, trait_types
+from millrace.segments import PERSON_NAME, CompiledSegment, compile_segments, trait_types
 from millrace.traits import View
 from serving.segments.rules import Rules, rules_of
 from serving.store.base_building import PERSON
@@ -79,16 +79,21 @@ class Watch(Declared):
 
 
 def rules_for(newest: Definitions, served: View) -> Rules:
-    """Segments of ``newest`` whose traits ``served`` has with the same types; the others wait for a version that has them."""
+    """Segments of ``newest`` whose traits ``served`` has with the same types; the others wait for a version that has them. A percentile is settled with each
+    publish, in serving/segment_members: segments that stand on one wait here."""
     types, wanted = trait_types(served), trait_types(newest.views[PERSON])
     same = {name for name, type in types.items() if wanted.get(name) == type} | {PERSON_NAME}
     declared = compile_segments(newest)
-    usable = {one.name: newest.segments[one.name] for one in declared if same.issuperset(one.traits)}
+    usable = {one.name: newest.segments[one.name] for one in declared if same.issuperset(one.traits) and not one.thresholds}
     compiled = compile_segments(newest.model_copy(update={"segments": usable, "views": {**newest.views, PERSON: served}}))
     prints: dict[str, str] = {}
     for one in declared:
         inner = [prints[name] for name in one.nested]
         prints[one.name] = hashlib.sha256("\0".join([one.segment.rule, *inner]).encode()).hexdigest()[:16]
     ready = rules_of(compiled, prints, same)
-    waiting = {one.name: tuple(sorted(set(one.traits) - same)) for one in declared if one.name not in usable}
+    waiting = {one.name: _lacking(one, same) for one in declared if one.name not in usable}
     return Rules(ready.segments, ready.prints, waiting)
+
+
+def _lacking(segment: CompiledSegment, same: Collection[str]) -> tuple[str, ...]:
+    return tuple(sorted({*segment.traits} - {*same} | {f"percentile({trait})" for trait, _, _ in segment.thresholds}))
