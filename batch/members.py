@@ -20,6 +20,7 @@ from millrace.definitions import Definitions
 from millrace.delta import TenantTables, conform
 from millrace.errors import NothingToDo
 from millrace.expressions.duckdb_form import DuckForm, column_of, identifier
+from millrace.expressions.tree import MOST_INTEGER
 from millrace.finish import micros
 from millrace.manifest import latest_manifest
 from millrace.segments import PERSON_NAME, CompiledSegment, Threshold, compile_segments, trait_types
@@ -90,7 +91,7 @@ def members_of(profiles: pa.Table, segments: tuple[CompiledSegment, ...], *, now
 
 def settled_thresholds(
     tables: TenantTables, profiles: pa.Table, segments: tuple[CompiledSegment, ...], *, definitions: Definitions, receipt: Mapping[str, Any]
-) -> dict[Threshold, int | None]:
+) -> dict[Threshold, int]:
     """Thresholds of all percentiles: as written for this batch version, or settled from the profiles now and written."""
     needed = list(dict.fromkeys(key for segment in segments for key in segment.thresholds))
     if not needed:
@@ -110,7 +111,14 @@ def settled_thresholds(
         tables.add(SEGMENT_THRESHOLDS, added)
         written = read_thresholds(tables, manifest_id=receipt["manifest_id"])
     types = trait_types(definitions.views["person"])
-    return {key: written[key] if written[key] is None or types[key[0]] == "number" else written[key] // UNIT for key in needed}
+    return {key: _as_typed(written[key], types[key[0]]) for key in needed}
+
+
+def _as_typed(threshold: int | None, type: str) -> int:
+    """Where nobody is so high, the largest number there is: who has a value is below it."""
+    if threshold is None:
+        return 10**38 - 1 if type == "number" else MOST_INTEGER
+    return threshold if type == "number" else threshold // UNIT
 
 
 def read_thresholds(tables: TenantTables, *, manifest_id: int) -> dict[Threshold, int | None]:
