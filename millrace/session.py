@@ -13,8 +13,8 @@ from millrace.settings import DEFAULTS
 PROPERTIES = Path(__file__).resolve().parent.parent / "conf" / "spark-defaults.conf"
 FORKLESS_FILES = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 """Without native Hadoop each small local file costs processes; this saves them (trigger 178 → 50 ms). Only here: spark-submit itself would need the class before it has --jars."""
-READS_TABLES = {"spark.sql.caseSensitive": "true", "spark.sql.session.timeZone": "UTC"}
-"""Settings on which it depends what a column is and which time it holds."""
+READS_TABLES = {"spark.sql.caseSensitive": "true", "spark.sql.session.timeZone": "UTC", "spark.sql.decimalOperations.allowPrecisionLoss": "true"}
+"""Settings on which it depends what a column is, which time it holds, and how many digits a quotient has."""
 
 
 def create_session(

@@ -1,6 +1,7 @@
 """The Spark Column form of typed trees. Segments of many persons and derived traits on executors call it. Python form: millrace/expressions/python_form.py.
 
-Times and durations are BIGINT microseconds inside, numbers DECIMAL(38,9). No setting of the session (ANSI, time zone, decimal precision) changes a value.
+Times and durations are BIGINT microseconds inside, numbers DECIMAL(38,9). Neither ANSI nor the time zone of the session changes a value; that its decimals may
+lose digits behind the point is checked (session.READS_TABLES).
 """
 
 from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.spark
 AT_ONCE = 50
 
 
-@pytest.mark.parametrize("settings", [{}, {"spark.sql.session.timeZone": "America/New_York", "spark.sql.ansi.enabled": "false", "spark.sql.decimalOperations.allowPrecisionLoss": "false"}], ids=["usual", "other"])  # fmt: skip
+@pytest.mark.parametrize("settings", [{}, {"spark.sql.session.timeZone": "America/New_York", "spark.sql.ansi.enabled": "false"}], ids=["usual", "other"])  # fmt: skip
 def test_columns_give_what_the_cases_and_python_say(spark: "SparkSession", settings: dict[str, str]) -> None:
     chance = random.Random(SEED)
     known = random_lines.rows(chance, 40)
