@@ -156,11 +156,18 @@ def node_of(namespace: str, value: str, secret: bytes) -> str | None:
     return f"{namespace}:{digest[:32]}"
 
 
+INVISIBLE = (
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F),
+    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+"""Default_Ignorable_Code_Point of DerivedCoreProperties.txt."""
+
+
 def one_spelling(namespace: str, value: str) -> str:
     """What Unicode says of a text beyond ASCII."""
     if all(ord(letter) < 128 for letter in value):
         return value
-    seen = [letter for letter in value if unicodedata.category(letter) != "Cf" and not 0xFE00 <= ord(letter) <= 0xFE0F]
+    seen = [letter for letter in value if not any(first <= ord(letter) <= last for first, last in INVISIBLE)]
     text = unicodedata.normalize("NFKC", "".join(seen))
     text = text.strip("".join(letter for letter in map(chr, range(0x3001)) if letter.isspace() and not "\x1c" <= letter <= "\x1f"))
     if namespace == "phone":

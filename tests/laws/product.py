@@ -32,6 +32,12 @@ def view_of(traits: Mapping[str, Mapping[str, Any]]) -> View:
     return View.model_validate({"key": "node", "traits": traits, "time_zone": zone})
 
 
+def declared(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The same view as a file would declare it: one time zone beside the key."""
+    plain = {name: {key: value for key, value in trait.items() if key != "time_zone"} for name, trait in traits.items()}
+    return {"key": "node", "time_zone": view_of(traits).time_zone, "traits": plain}
+
+
 def events_table(events: Iterable[Event], view: View) -> pa.Table:
     return arrow_events(events, view.states, value_column)
 
