@@ -4,7 +4,7 @@ Their groups are components of few edges, so they are found first; each is judge
 values: what makes values one are aliases and decided joins alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -58,13 +58,16 @@ def aliases_of(given: "Given", open_pairs: DataFrame) -> Aliases:
 
 def _joined(given: "Given") -> pa.Table:
     """Pairs that decisions join, both of which edges show and nothing keeps alone."""
-    alone = given.decisions.removed | given.rules.blocked
-    pairs = [pair for pair in sorted(given.decisions.joined) if not alone.intersection(pair)]
-    if pairs:
+    if pairs := given.joined:
         asked = given.small(pa.table({"node": sorted({node for pair in pairs for node in pair})}))
         ends = given.edges.select(F.explode(F.array("a", "b")).alias("node"))
         seen = set(ends.join(asked, on="node", how="left_semi").distinct().toArrow()["node"].to_pylist())
         pairs = [pair for pair in pairs if seen.issuperset(pair)]
+    return pairs_table(pairs)
+
+
+def pairs_table(pairs: Sequence[tuple[str, str]]) -> pa.Table:
+    """Columns a and b."""
     return pa.table({name: pa.array([pair[end] for pair in pairs], pa.string()) for end, name in enumerate(("a", "b"))})
 
 

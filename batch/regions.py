@@ -7,7 +7,7 @@ names with one number make a region larger and never an answer wrong (docs/adr/0
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from batch.aliases import Aliases, aliases_of
+from batch.aliases import Aliases, aliases_of, pairs_table
 from batch.components import PAIRS_AT_ONCE, Components, components_of
 from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
@@ -54,6 +54,12 @@ class Given:
     def small(self, rows: pa.Table) -> DataFrame:
         """Rows of the driver, sent to every worker."""
         return F.broadcast(self.session.createDataFrame(rows))
+
+    @cached_property
+    def joined(self) -> list[tuple[str, str]]:
+        """Pairs that decisions join and nothing keeps alone."""
+        alone = self.decisions.removed | self.rules.blocked
+        return [pair for pair in sorted(self.decisions.joined) if not alone.intersection(pair)]
 
     def space(self, node: Column) -> Column:
         """Number of a node's namespace; one more than the last for a namespace without rules."""
@@ -145,9 +151,7 @@ def _shared(given: Given, pairs: DataFrame, aliases: Aliases) -> DataFrame:
 
 def _decided(given: Given) -> DataFrame:
     """Pairs of numbers that decisions join."""
-    joined = [pair for pair in sorted(given.decisions.joined) if not given.decisions.removed.union(given.rules.blocked).intersection(pair)]
-    rows = pa.table({name: pa.array([pair[end] for pair in joined], pa.string()) for end, name in enumerate(("a", "b"))})
-    return given.session.createDataFrame(rows).select(given.number(F.col("a")).alias("u"), given.number(F.col("b")).alias("v"))
+    return given.session.createDataFrame(pairs_table(given.joined)).select(given.number(F.col("a")).alias("u"), given.number(F.col("b")).alias("v"))
 
 
 def _inside(given: Given, pairs: DataFrame, aside: DataFrame, found: Components) -> DataFrame:

@@ -1,7 +1,9 @@
 """The ledger: which epochs exist, which offsets they cover, how many records each held. Every reader pins its head before it reads anything else."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -11,12 +13,14 @@ import pyarrow.compute as pc
 
 from millrace.delta import TenantTables, conform
 from millrace.errors import CoverageError
-from millrace.spellings import FIRST_NORMALISER
-from millrace.tables import LEDGER
+from millrace.spellings import FIRST_NORMALISER, NORMALISER
+from millrace.tables import LEDGER, LOG_LEDGER
 
 DEFAULT_SHARD = "0"
 NOTHING = 0
 """The cut and the head before any epoch; epochs count from 1."""
+Place = tuple[str, int]
+"""Topic and partition."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,23 @@ class Ledger:
     def definitions_since(self, epoch: int) -> set[str]:
         """Hashes of the definitions under which the epochs after ``epoch`` were written."""
         return set(self.rows.filter(pc.field("epoch") > epoch)["definitions_hash"].to_pylist())
+
+
+def ledger_rows(
+    epoch: int, ranges: Mapping[Place, tuple[int, int]], *, definitions_hash: str, counts: Mapping[str, Mapping[Place, int]] | None = None, received_until: datetime | None = None
+) -> pa.Table:
+    """Rows of ``log/ledger`` for an epoch that comes to exist now. ``ranges``: offsets [start, end) by topic and partition; ``counts``: of accepted, rejected and duplicate
+    rows, 0 where there is none."""
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "shard": DEFAULT_SHARD, "epoch": epoch, "topic": place[0], "partition": place[1], "start_offset": start, "end_offset": end,
+            **{name: (counts or {}).get(name, {}).get(place, 0) for name in ("accepted", "rejected", "duplicate")},
+            "definitions_hash": definitions_hash, "received_until": received_until, "committed_at": now, "normaliser": NORMALISER,
+        }
+        for place, (start, end) in sorted(ranges.items())
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=LOG_LEDGER)
 
 
 def read_ledger(tables: TenantTables, *, shard: str = DEFAULT_SHARD, head: int | None = None) -> Ledger:

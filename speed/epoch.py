@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,10 +23,9 @@ from millrace.edges import edges_of
 from millrace.errors import CoverageError
 from millrace.faults import crash_point
 from millrace.fold import fold_events
-from millrace.ledger import DEFAULT_SHARD, Ledger
-from millrace.spellings import NORMALISER
+from millrace.ledger import DEFAULT_SHARD, Ledger, ledger_rows
 from millrace.standard import Standardizer
-from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 from millrace.topics import events_topic
 from speed.recovery import Generation
 from speed.seen import SeenIndex
@@ -139,15 +137,8 @@ class EpochWriter:
     def _write_ledger(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]], **parts: pa.Table) -> None:
         counts = {name: _by_partition(part) for name, part in parts.items()}
         times = [pc.max(part["received_at"]).as_py() for part in parts.values() if len(part)]
-        rows = [
-            {
-                "shard": DEFAULT_SHARD, "epoch": epoch, "topic": topic, "partition": partition, "start_offset": start, "end_offset": end,
-                **{name: counts[name].get((topic, partition), 0) for name in parts},
-                "definitions_hash": self.definitions.hash, "received_until": max(times, default=None), "committed_at": datetime.now(UTC), "normaliser": NORMALISER,
-            }
-            for (topic, partition), (start, end) in sorted(ranges.items())
-        ]  # fmt: skip
-        self.tables.append(LEDGER, pa.Table.from_pylist(rows, schema=LOG_LEDGER), app_id=self.generation.app_id(LEDGER), epoch=epoch)
+        rows = ledger_rows(epoch, ranges, definitions_hash=self.definitions.hash, counts=counts, received_until=max(times, default=None))
+        self.tables.append(LEDGER, rows, app_id=self.generation.app_id(LEDGER), epoch=epoch)
         self.head = epoch
 
     def _ranges(self, batch_id: int) -> dict[tuple[str, int], tuple[int, int]]:

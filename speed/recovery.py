@@ -8,7 +8,6 @@ import logging
 import os
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,9 +16,8 @@ from deltalake import DeltaTable
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.ledger import DEFAULT_SHARD, Ledger, read_ledger
-from millrace.spellings import NORMALISER
-from millrace.tables import EVENTS, LEDGER, LOG_LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.ledger import Ledger, ledger_rows, read_ledger
+from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 
 log = logging.getLogger(__name__)
 
@@ -93,16 +91,9 @@ def _renew(tables: TenantTables, checkpoint: Path, definitions: Definitions, *, 
 
 
 def _announce(tables: TenantTables, generation: Generation, ledger: Ledger) -> None:
-    now = datetime.now(UTC)
-    rows = [
-        {
-            "shard": DEFAULT_SHARD, "epoch": generation.announces, "topic": topic, "partition": partition, "start_offset": end, "end_offset": end,
-            "accepted": 0, "rejected": 0, "duplicate": 0, "definitions_hash": generation.definitions_hash, "received_until": None, "committed_at": now, "normaliser": NORMALISER,
-        }
-        for topic, ends in ledger.offsets().items()
-        for partition, end in sorted(ends.items())
-    ]  # fmt: skip
-    tables.append(LEDGER, pa.Table.from_pylist(rows, schema=LOG_LEDGER), app_id=generation.app_id(LEDGER), epoch=generation.announces or 0)
+    ranges = {(topic, partition): (end, end) for topic, ends in ledger.offsets().items() for partition, end in ends.items()}
+    epoch = generation.announces or 0
+    tables.append(LEDGER, ledger_rows(epoch, ranges, definitions_hash=generation.definitions_hash), app_id=generation.app_id(LEDGER), epoch=epoch)
 
 
 def _read(checkpoint: Path) -> Generation | None:
