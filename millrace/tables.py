@@ -62,12 +62,12 @@ EDGES = pa.schema(
 
 SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
 
-NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION)])
-"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, shared). ``component``: the person its component is named after;
+NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION), ("linked", pa.int64())])
+"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, removed, crowded, shared). ``linked``: how many others it was seen with, where these are many. ``component``: the person its component is named after;
 where no limit is broken a component is one person."""
 
 REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
-"""An edge that joins nobody, and why: blocked, removed, shared, unique, limit or parted. Every other edge is accepted."""
+"""An edge that joins nobody, and why: blocked, removed, crowded, shared, unique, limit or parted. Every other edge is accepted."""
 
 DECISION = pa.schema(
     [
