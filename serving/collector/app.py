@@ -25,6 +25,7 @@ from serving.collector.access import WriteAccess
 from serving.collector.body import ClientGone, Receive, inflate, read_body, refuse_length
 from serving.collector.figures import Figures
 from serving.collector.intake import BATCH, Intake, open_request
+from serving.collector.judging import judged
 from serving.collector.messages import CALLS
 from serving.collector.publishing import Producer, QueueFull
 from serving.collector.refusals import Refusal
@@ -124,6 +125,7 @@ def build_app(
 ) -> "Collector":
     """The collector of one tenant. ``on_start`` is called when it begins to serve; the producer lives as long as the application."""
     figures = Figures(producer.readiness, (BATCH, *CALLS))
+    producer = judged(producer, definitions, figures)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
