@@ -2,18 +2,16 @@
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
-import msgspec
 import pyarrow.compute as pc
 
 from millrace.config import add_options, settings_of
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError, NothingToDo
 from millrace.ledger import read_ledger
-from millrace.plan_inference import proposed
+from millrace.plan_inference import file_names, proposed, readable
 from millrace.tables import EVENTS
 
 
@@ -32,13 +30,13 @@ def main(argv: list[str] | None = None) -> int:
         rows = tables.read(EVENTS, columns=["epoch", "payload"], where=where).sort_by([("epoch", "descending")])
         if not len(rows):
             raise NothingToDo(f"{EVENTS.name} has no event{f' of {options.source}' if options.source else ''} yet: nothing to propose from")
-        plans = proposed(msgspec.json.decode(payload) for payload in rows["payload"].slice(0, options.events).to_pylist())
+        plans = proposed(readable(rows["payload"].slice(0, options.events).to_pylist()))
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     options.out.mkdir(parents=True, exist_ok=True)
-    for (kind, event), plan in plans.items():
-        path = options.out / f"{re.sub(r'[^a-z0-9]+', '_', (event or kind).lower()).strip('_')}.1.json"
+    for name, plan in zip(file_names(plans), plans.values(), strict=True):
+        path = options.out / name
         path.write_text(json.dumps(plan, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{path}: {plan['description']}")
     return 0

@@ -3,10 +3,13 @@
 A proposal says what was, not what should be: somebody reads it before it is kept. It holds names of fields and types, no values of anybody.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 FEWEST = 20
 """Messages of an event below which nothing is called required."""
@@ -51,6 +54,22 @@ class Seen:
         if self.items is not None:
             found["items"] = self.items.schema()
         return found
+
+
+def readable(payloads: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The messages that a plan could judge: those with numbers that no double holds are left out."""
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for payload in payloads:
+        try:
+            yield decode(payload)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+
+
+def file_names(plans: Iterable[tuple[str, str | None]]) -> list[str]:
+    """A name for each, such as ``order_completed.1.json``; those that would be the same are numbered."""
+    slugs = [re.sub(r"[^a-z0-9]+", "_", (event or kind).lower()).strip("_") or "event" for kind, event in plans]
+    return [f"{slug}{'' if (before := slugs[:number].count(slug)) == 0 else f'_{before + 1}'}.1.json" for number, slug in enumerate(slugs)]
 
 
 def proposed(messages: Iterable[dict[str, Any]]) -> dict[tuple[str, str | None], dict[str, Any]]:
