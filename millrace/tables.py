@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from millrace.algebra import SCALE
+from millrace.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
+from millrace.quality_schemas import PLAN, REPLAY
 from millrace.states import State
 from millrace.traits import Trait, View
 
-TIME = pa.timestamp("us", tz="UTC")
-NUMBER = pa.decimal128(38, SCALE)
-POSITION = pa.struct([("epoch", pa.int64()), ("partition", pa.int32()), ("offset", pa.int64())])
-IDENTIFIER = pa.struct([("node", pa.string()), ("hint", pa.string())])
-VIOLATIONS = pa.list_(pa.struct([("field", pa.string()), ("rule", pa.string())]))
 VALUE_TYPES = {"number": NUMBER, "string": pa.string(), "time": TIME}
 
 _RECORD = [("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("received_at", TIME)]
@@ -48,9 +44,6 @@ LOG_LEDGER = pa.schema(
     ]
 )  # fmt: skip
 """One (epoch, partition): offsets [start, end) and counts; received = accepted + rejected + duplicate. Written last: then the epoch exists."""
-
-PLAN = pa.schema([("plan_hash", pa.string()), ("recorded_at", TIME), ("definitions", pa.string())])
-"""A tracking plan that epochs were judged by (with the modes of sources): whoever judges their records again by it finds the same."""
 
 EDGES = pa.schema(
     [
@@ -171,6 +164,7 @@ class Table:
 EVENTS = Table("log/events", LOG_EVENTS, ("epoch", "partition", "offset", "received_at", "event_time"), hot=True)
 REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"), hot=True)
 PLANS = Table("log/plans", PLAN, ("recorded_at",))
+REPLAYS = Table("log/replays", REPLAY, ("replayed_at",))
 LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
 SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True, brief=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))

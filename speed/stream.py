@@ -69,6 +69,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         tables, definitions, keep_versions=settings.keep_versions, every=settings.compact_every_epochs,
         max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
     )  # fmt: skip
+    housekeeper.mark_replayed()
     secret = read_keys(tables.root, tables.tenant).token_secret
     writer = EpochWriter(
         tables=tables, definitions=definitions, standardizer=(standardizer_of if settings.available_now else StandardizingProcess)(definitions, secret),
