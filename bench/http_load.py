@@ -1,4 +1,4 @@
-"""Requests at a fixed rate over kept connections, whatever the answers take: prints each one's milliseconds from the moment it was due, as a JSON list. A process of
+"""Requests at a fixed rate over kept connections, whatever the answers take: prints quantiles of the milliseconds from the moment each was due, as JSON. A process of
 its own for bench/lookup_over_http.py. Reads from standard input: where to, requests a second, seconds to warm up and to measure, and the requests, as
 ``[bytes of a request in hexadecimal, bytes of the answer or 0 where Content-Length says]``.
 """
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import uvloop
 
 CONNECTIONS = 32
@@ -48,4 +49,5 @@ async def answer(reader: asyncio.StreamReader) -> None:
 
 if __name__ == "__main__":
     uvloop.install()
-    print(json.dumps(asyncio.run(main(json.load(sys.stdin)))))
+    waited = asyncio.run(main(json.load(sys.stdin)))
+    print(json.dumps({f"p{int(q * 100)}": round(float(np.quantile(waited, q)), 2) for q in (0.5, 0.95, 0.99)}))
