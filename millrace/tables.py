@@ -111,10 +111,10 @@ SEGMENT_CHANGE = pa.schema(
 SEGMENT_SETTLEMENT = pa.schema(
     [
         ("manifest_id", pa.int64()), ("segment", pa.string()), ("head", pa.int64()), ("persons", pa.int64()), ("members", pa.int64()),
-        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()),
+        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()), ("unchanged", pa.int64()),
     ]
 )  # fmt: skip
-"""What all memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
+"""What memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
 
 SEGMENT_MEMBER = pa.schema(
     [
