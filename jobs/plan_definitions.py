@@ -40,13 +40,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _lines(plan: DefinitionsPlan) -> list[str]:
     lines = [f"as of epoch {plan.head}, compared with {f'manifest {plan.manifest_id}' if plan.manifest_id else 'nothing published'}"]
-    for trait in plan.traits:
-        states = f"; fills back {', '.join(trait.fills_back)}" if trait.fills_back else ""
-        lines.append(f"trait {trait.name}: {trait.change}{states}{_users(trait.used_by)}")
+    lines += [f"trait {one.name}: {one.change}{_named('fills back', one.fills_back)}{_named('used by', one.used_by)}" for one in plan.traits]
     for one in plan.segments:
         moves = f"{one.entering:,} enter, {one.leaving:,} leave, {one.staying:,} stay, of {plan.persons:,}"
-        waits = f"cannot be counted before a publish has {', '.join(one.waits_for)}"
-        lines.append(f"segment {one.name}: {one.change}; {waits if one.waits_for else moves}{_users(one.used_by)}")
+        moves = f"cannot be counted before a publish has {', '.join(one.waits_for)}" if one.waits_for else moves
+        lines.append(f"segment {one.name}: {one.change}; {moves}{_named('used by', one.used_by)}")
         lines += [f"  {kind}: {', '.join(people)}" for kind, people in one.samples.items() if people]
     lines.append(f"the next build reads {plan.log_rows:,} rows of the log and fills back everything that is new" if plan.log_rows else "nothing has to be filled back")
     if plan.identity:
@@ -54,8 +52,8 @@ def _lines(plan: DefinitionsPlan) -> list[str]:
     return lines
 
 
-def _users(names: list[str]) -> str:
-    return f"; used by {', '.join(names)}" if names else ""
+def _named(what: str, names: list[str]) -> str:
+    return f"; {what} {', '.join(names)}" if names else ""
 
 
 if __name__ == "__main__":
