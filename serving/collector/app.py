@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from millrace.definitions import Definitions
 from millrace.errors import BrokerUnavailable
 from millrace.faults import crash_point
 from millrace.keys import TenantKeys
@@ -31,8 +32,7 @@ from serving.collector.refusals import Refusal
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-SOURCE = "http"
-"""Source of events that come with the tenant's write key."""
+NOTHING_DECLARED = Definitions(views={})
 RETRY = "send the same request again with the same messageIds after Retry-After seconds"
 
 _JSON = (b"content-type", b"application/json")
@@ -76,16 +76,16 @@ class Collect:
             elif name == b"content-length":
                 refuse_length(value, limit=self._limit)
         if authorization is not None:
-            self._access.check_header(authorization)
+            source = self._access.source_of_header(authorization)
         body = await read_body(receive, limit=self._limit)
         began = perf_counter()
         opened = open_request(self.call, body if encoding is None else inflate(body, encoding, limit=self._limit), self._limits)
         if authorization is None:
-            self._access.check_body_key(opened.write_key)
+            source = self._access.source_of_body(opened.write_key)
         records = self._intake.records(self.call, opened)
         crash_point("collector.accepted")
         try:
-            await self._producer.publish(records, SOURCE)
+            await self._producer.publish(records, source)
         except QueueFull as full:
             raise Refusal(503, "queue_full", "", f"found {full}; {RETRY}", retry_after_s=self._retry_after_s) from None
         except BrokerUnavailable as away:
@@ -115,7 +115,12 @@ class Collector:
 
 
 def build_app(
-    producer: Producer, keys: TenantKeys, *, settings: CollectorSettings = DEFAULTS.collector, on_start: Callable[[], None] = lambda: None
+    producer: Producer,
+    keys: TenantKeys,
+    *,
+    definitions: Definitions = NOTHING_DECLARED,
+    settings: CollectorSettings = DEFAULTS.collector,
+    on_start: Callable[[], None] = lambda: None,
 ) -> "Collector":
     """The collector of one tenant. ``on_start`` is called when it begins to serve; the producer lives as long as the application."""
     figures = Figures(producer.readiness, (BATCH, *CALLS))
@@ -138,7 +143,8 @@ def build_app(
     async def metrics(_: Request) -> Response:
         return Response(figures.text(), media_type=CONTENT_TYPE_LATEST)
 
-    access, intake = WriteAccess(keys.write_key), Intake(keys.token_secret, settings)
+    access = WriteAccess({key: name for name, key in keys.write_keys(definitions.sources).items()})
+    intake = Intake(keys.token_secret, settings)
     calls = [Collect(call, settings, access=access, intake=intake, producer=producer, figures=figures) for call in (BATCH, *CALLS)]
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     return Collector(calls, Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: no_such_call}))
