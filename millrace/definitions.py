@@ -18,6 +18,7 @@ from millrace.linkage_rules import LinkageRules
 from millrace.segments import Segment, Segments, segment_problems, segments_hash
 from millrace.sources import UNDECLARED, Breaker, Source, Sources
 from millrace.spellings import FIRST_NORMALISER
+from millrace.tracking_plan import TrackingPlan, plan_hash, read_plan
 from millrace.traits import NAME, State, Trait, View, derived_problems
 from millrace.webhooks import Webhook
 from millrace.yaml_files import did_you_mean, read_yaml
@@ -48,7 +49,7 @@ _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 class Definitions(BaseModel):
     """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows. ``identity``: who is one person.
-    ``segments``: rules over the traits of a person. ``sources``: where events come from."""
+    ``segments``: rules over the traits of a person. ``sources``: where events come from. ``tracking_plan``: what their messages look like."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,12 +57,13 @@ class Definitions(BaseModel):
     identity: IdentityRules = Field(default_factory=IdentityRules)
     segments: Segments = Field(default_factory=dict)
     sources: Sources = Field(default_factory=dict)
+    tracking_plan: TrackingPlan = ()
 
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self._shown()
-        for name in ("segments", "sources"):  # no state depends on them
+        for name in ("segments", "sources", "tracking_plan"):  # no state depends on them
             shown.pop(name, None)
         del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         if shown["identity"]["normaliser"] == FIRST_NORMALISER:
@@ -76,6 +78,11 @@ class Definitions(BaseModel):
     def segments_hash(self) -> str:
         """16 hex digits that change when the rule of a segment changes."""
         return segments_hash(self.segments)
+
+    @cached_property
+    def plan_hash(self) -> str | None:
+        """16 hex digits that change when a record could get another verdict; None without a tracking plan."""
+        return plan_hash(self.tracking_plan, self.sources)
 
     def source(self, name: str) -> Source:
         """What is declared about a source."""
@@ -112,9 +119,11 @@ def load_definitions(directory: str | Path) -> Definitions:
     problems += _rules_problems(rules_path, rules)
     problems += _segments_problems(segments_path, segments, found if not problems else None)
     problems += _sources_problems(sources_path, sources)
+    plan, plan_problems = read_plan(directory / "tracking_plan", _sentence)
+    problems += plan_problems
     if problems:
         raise ConfigurationError(problems)
-    return Definitions(views=found, identity=rules, segments=segments, sources=sources)
+    return Definitions(views=found, identity=rules, segments=segments, sources=sources, tracking_plan=plan)
 
 
 def _optional(path: Path) -> Any:

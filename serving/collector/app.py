@@ -28,6 +28,7 @@ from serving.collector.dialects import routes as dialects
 from serving.collector.figures import Figures
 from serving.collector.foreign_call import ForeignCalls
 from serving.collector.intake import BATCH, Intake, open_request
+from serving.collector.judging import judged
 from serving.collector.messages import CALLS
 from serving.collector.objections import OBJECTIONS, withheld
 from serving.collector.publishing import Producer
@@ -153,6 +154,7 @@ def build_app(
 ) -> "Collector":
     """The collector of one tenant. ``on_start`` is called when it begins to serve; the producer lives as long as the application."""
     figures = Figures(producer.readiness, (BATCH, *CALLS, *dialects.NAMES))
+    producer = judged(producer, definitions, figures)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
