@@ -89,9 +89,10 @@ class Collect:
         if authorization is None:
             source = self._access.source_of_body(opened.write_key or (_key_in(query) if query else None))
         records = self._intake.records(self.call, opened)
+        received = len(records)
         if objects:
             records = withheld(records, self._definitions.source(source).do_not_track, self._intake)
-        await self._delivery.deliver(self.call, records, source, began=began)
+        await self._delivery.deliver(self.call, records, source, began=began, received=received)
 
 
 def _key_in(query: bytes) -> str | None:

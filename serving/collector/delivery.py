@@ -19,8 +19,8 @@ class Delivery:
     def __init__(self, producer: Producer, figures: Figures, *, retry_after: float) -> None:
         self._producer, self._figures, self._retry_after_s = producer, figures, math.ceil(retry_after)
 
-    async def deliver(self, call: str, records: Sequence[Record], source: str, *, began: float) -> None:
-        """Returns when the records are in the log; Refusal with 503 when that cannot be said."""
+    async def deliver(self, call: str, records: Sequence[Record], source: str, *, began: float, received: int | None = None) -> None:
+        """Returns when the records are in the log; Refusal with 503 when that cannot be said. ``received``: how many there were before some were withheld."""
         crash_point("collector.accepted")
         try:
             if records:
@@ -30,4 +30,4 @@ class Delivery:
         except BrokerUnavailable as away:
             raise Refusal(503, "broker_unavailable", "", f"found that {away}; {RETRY}", retry_after_s=self._retry_after_s) from None
         crash_point("collector.acknowledged")
-        self._figures.acknowledged(call, len(records), perf_counter() - began)
+        self._figures.acknowledged(call, len(records), perf_counter() - began, withheld=0 if received is None else received - len(records))

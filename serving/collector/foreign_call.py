@@ -17,7 +17,6 @@ from serving.collector.dialects.arrival import Arrival, Limits, Translation
 from serving.collector.dialects.routes import Dialect
 from serving.collector.intake import BATCH, Intake, Opened
 from serving.collector.objections import OBJECTIONS, withheld
-from serving.collector.publishing import Record
 from serving.collector.refusals import Refusal, invalid
 
 TRANSLATED_SHARE = 4
@@ -49,10 +48,14 @@ class ForeignCalls:
         arrival = Arrival(scope["method"], query, headers, body, self._limits, datetime.now(UTC), visitor, declared)
         translation = dialect.translate(arrival)
         source = source or self._source_of_body(translation)
-        records = self._records(translation)
         objects = any(headers.get(name.decode()) == "1" for name in OBJECTIONS)
         treatment = self._definitions.source(source).do_not_track if objects else "keep"
-        await self._delivery.deliver(dialect.name, withheld(records, treatment, self._intake), source, began=began)
+        try:
+            records = self._intake.records(BATCH, Opened(None, None, [event.text for event in translation.events], None, False))
+            kept = withheld(records, treatment, self._intake)
+            await self._delivery.deliver(dialect.name, kept, source, began=began, received=len(records))
+        except Refusal as refusal:
+            raise _as_sent(refusal, translation) from None
         is_secure = headers.get("x-forwarded-proto", scope.get("scheme")) == "https"
         return [cookie_for(visitor, is_secure=is_secure)] if translation.visited and treatment == "keep" else []
 
@@ -68,12 +71,10 @@ class ForeignCalls:
             raise invalid("several_sources", "writeKey", f"found events of {len(sources)} sources, allowed one a request; send those of each by themselves")
         return next(iter(sources), None) or self._access.source_of_body(None)
 
-    def _records(self, translation: Translation) -> list[Record]:
-        """Key and value of every message; a refusal names the place and the field as the client calls them."""
-        try:
-            return self._intake.records(BATCH, Opened(None, None, [event.text for event in translation.events], None, False))
-        except Refusal as refusal:
-            if found := _PLACE.fullmatch(refusal.field):
-                place = translation.events[int(found[1])].place
-                refusal.field = ".".join(part for part in (place, translation.names.get(found[2], found[2])) if part) or "body"
-            raise
+
+def _as_sent(refusal: Refusal, translation: Translation) -> Refusal:
+    """The refusal with its place and field as the client calls them."""
+    if found := _PLACE.fullmatch(refusal.field):
+        place = translation.events[int(found[1])].place
+        refusal.field = ".".join(part for part in (place, translation.names.get(found[2], found[2])) if part) or "body"
+    return refusal

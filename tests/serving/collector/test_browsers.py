@@ -159,6 +159,11 @@ def test_a_source_may_keep_or_drop_what_objectors_send(objecting, producer):
     assert objecting("drop", "Sec-GPC").post("/v1/track?writeKey=wk_test", json=PERSONAL).status_code == 200
     assert objecting("drop", "Sec-GPC").post("/e/", json={"api_key": "wk_test", "event": "x", "distinct_id": "anna"}).status_code == 200
     assert producer.records == []
+    client = objecting("anonymous", "DNT")
+    client.post("/v1/batch?writeKey=wk_test", json={"batch": [TRACK, {**MESSAGE, "type": "identify"}]})
+    figures = client.get("/metrics").text
+    assert "collector_events_total 1.0" in figures and "collector_withheld_events_total 1.0" in figures
+    producer.records.clear()
     assert objecting("keep", "DNT").post("/v1/track?writeKey=wk_test", json=PERSONAL).status_code == 200
     assert messages(producer) == [PERSONAL]
 
