@@ -1,4 +1,4 @@
-"""PostHog: ``/batch``, ``/capture``, ``/e``, ``/i/v0/e``. A batch, one event or an array of them; gzip or base64 as the client says or not says.
+"""PostHog: ``/batch``, ``/capture``, ``/e``, ``/i/v0/e``. A batch, one event or an array of them; gzip, base64 or lz-string as the client packed it.
 
 The write key is ``api_key`` or ``token``. ``$identify`` and ``$set`` become identify calls, ``$groupidentify`` a group call, ``$create_alias`` and
 ``$merge_dangerously`` alias calls, ``$pageview`` a page, ``$screen`` a screen, all else a track call of the same name. Who it was: ``distinct_id`` is an
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from serving.collector.body import GZIP_MAGIC, declared_encoding, inflate
+from serving.collector.dialects import lz64
 from serving.collector.dialects.arrival import EPOCH, Arrival, Event, Translation, check_size, each, message, read, time_of, utf8, without_absent
 from serving.collector.refusals import invalid
 
@@ -84,7 +85,9 @@ def _body(arrival: Arrival) -> bytes:
     if body.startswith(b"data="):
         form = parse_qs(utf8(body).decode().replace("+", "%2B"))  # a + is a digit of base64 here
         body = form.get("data", [""])[0].encode("utf-8", "replace")
-        if body.lstrip()[:1] not in (b"{", b"["):
+        if "lz64" in (*form.get("compression", ()), *parse_qs(arrival.query).get("compression", ())):
+            body = lz64.decompress(body, limit=limit)
+        elif body.lstrip()[:1] not in (b"{", b"["):
             body = _base64(body)
     return utf8(body).strip(b" \t\r\n")
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from serving.collector.dialects.lz64 import decompress
+from serving.collector.refusals import Refusal
+
 DEVICE = "0190-device"
 CAPTURED = {"event": "Order Completed", "uuid": "u-1", "timestamp": "2026-03-01T10:00:00.123Z", "properties": {"distinct_id": "anna", "token": "wk_test", "revenue": 12.50}}
 
@@ -94,6 +97,32 @@ def test_its_own_events_are_calls_of_the_spec(send):
     assert (page["type"], page["name"], page["context"]["page"]["url"]) == ("page", "Home", "https://x.example/a")
     assert (screen["type"], screen["name"]) == ("screen", "Main")
     assert (other["type"], other["event"], other["context"]["traits"]) == ("track", "$pageleave", {"plan": "pro"})
+
+
+LZ64 = "NobwRApgbhB2AuYBcYDWA3gDgAkLwbgAPbABowBXUgSwBNkyBaARmLEwCcB7TCV+CiAZ2TgqFfr1gBjeAH1qtAIaxY85vHao4tAO6pp8AYhKtocUhGQMATADoArAF97AXSA="
+"""By lz-string 1.5: [{"event": "köp 😀", "uuid": "u-1", "properties": {"distinct_id": "anna", "token": "wk_test", "revenue": 12.5}}]."""
+
+
+@pytest.mark.parametrize("place", ["query", "form"])
+def test_lz_string_of_older_clients_is_read(place, stranger, producer):
+    body = {"data": LZ64} | ({"compression": "lz64"} if place == "form" else {})
+    answer = stranger.post("/e/", data=body, params={"compression": "lz64"} if place == "query" else {})
+
+    assert answer.status_code == 200, answer.text
+    message = json.loads(producer.records[0][1])
+    assert (message["event"], message["properties"]) == ("köp 😀", {"distinct_id": "anna", "revenue": 12.5})
+
+
+@pytest.mark.parametrize("data", ["", "Q===", LZ64[:40], "°", "/////////////////", LZ64[:-9] + "AAAAAAAAAA"])
+def test_lz_string_that_is_damaged_is_refused(data, stranger, producer):
+    assert stranger.post("/e/?compression=lz64", data={"data": data}).status_code == 400
+    assert producer.records == []
+
+
+def test_lz_string_never_grows_over_the_limit():
+    with pytest.raises(Refusal, match="longer than 100 bytes"):
+        decompress(b"IYI17SOrZ+6IcpqXrZj2u5/vQg4o0k8syi6q2m+uxhhoA===", limit=100)
+    assert decompress(b"IYI17SOrZ+6IcpqXrZj2u5/vQg4o0k8syi6q2m+uxhhoA===", limit=600) == b"ab" * 300
 
 
 def test_an_offset_counts_back_from_the_arrival(send):
