@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from millrace.identity_decisions import Decisions, Pair
-from millrace.identity_rules import Rules
+from millrace.identity_rules import ANY_NUMBER, Rules
 from millrace.verdicts import SHARED, Verdict, judge
 from serving.store.batch_base import Edge, Member, Place
 from serving.store.crowded import Crowded
@@ -188,24 +188,29 @@ class Region:
         return judge(pa.array(names, pa.string()), (left, right, age), self._rules, self._change.decisions, crowded), number
 
     def _reach_out(self, pairs: list[Pair], verdict: Verdict, number: dict[str, int]) -> bool:
-        """Takes in what accepted edges and decisions lead to outside; whether there was anything."""
+        """Takes in what accepted edges, decisions and doubts lead to outside; whether there was anything."""
         outside = {node for at in np.flatnonzero(verdict.refused == 0).tolist() for node in pairs[at] if node not in self._members}
+        outside |= self._in_doubt(pairs, verdict, number)
         outside |= {other for node in self._partners.keys() & self._members.keys() for other in self._partners[node] if other not in self._members}
-        outside |= self._perhaps_one({name for name, at in number.items() if verdict.isolated[at] == SHARED and name in self._members}, pairs)
         before = len(self._members)
         self.take_nodes(outside)
         return len(self._members) > before
 
-    def _perhaps_one(self, shared: set[str], pairs: list[Pair]) -> set[str]:
-        """Values outside next to a node that would be shared, several of which are of one group: an alias there may make them one value."""
-        found: dict[tuple[str, str, str | None], list[str]] = {}
-        for pair in pairs if shared else ():
-            for node, other in (pair, pair[::-1]):
-                if node in shared and other.startswith(self._unique) and other not in self._members:
-                    home = self._home(other)
-                    group = None if home is None else self._groups.get(home)
-                    found.setdefault((node, _space(other), group.units[0] if group else home), []).append(other)
-        return {other for several in found.values() if len(several) > 1 for other in several}
+    def _in_doubt(self, pairs: list[Pair], verdict: Verdict, number: dict[str, int]) -> set[str]:
+        """Values that make a member shared, which may be one value by aliases and decisions outside. Those of a member with more of them than can be one are left out."""
+        values: dict[tuple[str, str], set[str]] = {}
+        for at in np.flatnonzero(verdict.refused == SHARED).tolist():
+            for node, value in (pairs[at], pairs[at][::-1]):
+                if value.startswith(self._unique) and node in self._members and verdict.isolated[number[node]] == SHARED:
+                    values.setdefault((node, _space(value)), set()).add(value)
+        found = [among for (node, space), among in values.items() if len(among) <= self._most_as_one(_space(node), space)]
+        return {value for among in found for value in among if value not in self._members}
+
+    def _most_as_one(self, shared: str, space: str) -> int:
+        """More values than this are as many as make a node of the namespace ``shared`` shared, whatever aliases and decisions say."""
+        rules = self._rules
+        least = dict(zip(rules.namespaces, rules.shared_from, strict=True)).get(shared, 2) or ANY_NUMBER
+        return rules.aliases[rules.namespaces.index(space)] * (least - 1 + len(self._partners))
 
     def _add(self, names: list[str], verdict: Verdict) -> None:
         change, members = self._change, self._members
