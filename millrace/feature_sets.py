@@ -2,10 +2,11 @@
 
 import pyarrow as pa
 
-_TIME = pa.timestamp("us", tz="UTC")
+from millrace.column_types import TIME
+
 FEATURE_SNAPSHOT = pa.schema(
     [
-        ("snapshot_id", pa.string()), ("name", pa.string()), ("version", pa.int64()), ("made_at", _TIME), ("rows", pa.int64()), ("features", pa.string()),
+        ("snapshot_id", pa.string()), ("name", pa.string()), ("version", pa.int64()), ("made_at", TIME), ("rows", pa.int64()), ("features", pa.string()),
         ("definitions_hash", pa.string()), ("definitions", pa.string()), ("head", pa.int64()), ("decisions", pa.int64()),
     ]
 )  # fmt: skip

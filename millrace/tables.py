@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from millrace.algebra import SCALE
+from millrace.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
 from millrace.feature_sets import FEATURE_SNAPSHOT
+from millrace.quality_schemas import PLAN, REPLAY
 from millrace.states import State
 from millrace.traits import Trait, View
 
-TIME = pa.timestamp("us", tz="UTC")
-NUMBER = pa.decimal128(38, SCALE)
-POSITION = pa.struct([("epoch", pa.int64()), ("partition", pa.int32()), ("offset", pa.int64())])
-IDENTIFIER = pa.struct([("node", pa.string()), ("hint", pa.string())])
 VALUE_TYPES = {"number": NUMBER, "string": pa.string(), "time": TIME}
 
 _RECORD = [("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("received_at", TIME)]
@@ -26,11 +23,13 @@ LOG_EVENTS = pa.schema(
     [
         *_RECORD, ("event_time", TIME), ("message_id", pa.string()), ("source", pa.string()), ("type", pa.string()), ("name", pa.string()),
         ("node", pa.string()), ("identifiers", pa.list_(IDENTIFIER)), ("dedup_key", pa.binary()), ("is_duplicate", pa.bool_()), ("payload", pa.string()),
+        ("violations", VIOLATIONS),
     ]
 )  # fmt: skip
 """One accepted Kafka record, duplicates included; ``is_duplicate`` is what the speed layer saw within its horizon. ``payload`` is the message as received."""
 
-LOG_REJECTED = pa.schema([*_RECORD, *((name, pa.string()) for name in ("source", "message_id", "reason", "digest")), ("payload", pa.binary()), ("replayed_at", TIME)])
+_REJECTED = [*((name, pa.string()) for name in ("source", "message_id", "reason", "digest")), ("payload", pa.binary()), ("replayed_at", TIME), ("violations", VIOLATIONS)]
+LOG_REJECTED = pa.schema([*_RECORD, *_REJECTED])
 """One record that was not accepted: why, the sha256 of its bytes and the bytes."""
 
 LOG_LEDGER = pa.schema(
@@ -38,7 +37,7 @@ LOG_LEDGER = pa.schema(
         ("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()),
         ("start_offset", pa.int64()), ("end_offset", pa.int64()), ("accepted", pa.int64()), ("rejected", pa.int64()), ("duplicate", pa.int64()),
         ("definitions_hash", pa.string()), ("received_until", TIME), ("committed_at", TIME),
-        ("normaliser", pa.int64()),
+        ("normaliser", pa.int64()), ("plan_hash", pa.string()),
     ]
 )  # fmt: skip
 """One (epoch, partition): offsets [start, end) and counts; received = accepted + rejected + duplicate. Written last: then the epoch exists."""
@@ -109,10 +108,10 @@ SEGMENT_CHANGE = pa.schema(
 SEGMENT_SETTLEMENT = pa.schema(
     [
         ("manifest_id", pa.int64()), ("segment", pa.string()), ("head", pa.int64()), ("persons", pa.int64()), ("members", pa.int64()),
-        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()),
+        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()), ("unchanged", pa.int64()),
     ]
 )  # fmt: skip
-"""What all memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
+"""What memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
 
 SEGMENT_MEMBER = pa.schema(
     [
@@ -163,6 +162,8 @@ class Table:
 
 EVENTS = Table("log/events", LOG_EVENTS, ("epoch", "partition", "offset", "received_at", "event_time"), hot=True)
 REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"), hot=True)
+PLANS = Table("log/plans", PLAN, ("recorded_at",))
+REPLAYS = Table("log/replays", REPLAY, ("replayed_at",))
 LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
 SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True, brief=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))

@@ -137,7 +137,7 @@ class EpochWriter:
     def _write_ledger(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]], **parts: pa.Table) -> None:
         counts = {name: _by_partition(part) for name, part in parts.items()}
         times = [pc.max(part["received_at"]).as_py() for part in parts.values() if len(part)]
-        rows = ledger_rows(epoch, ranges, definitions_hash=self.definitions.hash, counts=counts, received_until=max(times, default=None))
+        rows = ledger_rows(epoch, ranges, under=self.generation.under, counts=counts, received_until=max(times, default=None))
         self.tables.append(LEDGER, rows, app_id=self.generation.app_id(LEDGER), epoch=epoch)
         self.head = epoch
 

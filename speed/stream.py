@@ -69,6 +69,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         tables, definitions, keep_versions=settings.keep_versions, every=settings.compact_every_epochs,
         max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
     )  # fmt: skip
+    housekeeper.mark_replayed()
     secret = read_keys(tables.root, tables.tenant).token_secret
     writer = EpochWriter(
         tables=tables, definitions=definitions, standardizer=(standardizer_of if settings.available_now else StandardizingProcess)(definitions, secret),
@@ -84,7 +85,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         .option("failOnDataLoss", "true")
         .load()
     )
-    stream = record_columns(records).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
+    stream = record_columns(records, stamped=definitions.plan_hash is not None).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
     gc.freeze()  # what is there now stays: looking for garbage in it takes a tenth of an epoch
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
     when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from millrace.errors import ConfigurationError
+from millrace.local.one_system import only_system
 
 MARKER = "millrace-demo.json"
 
@@ -20,7 +21,8 @@ class Progress:
 
 
 def open_root(root: Path, *, fresh: bool) -> Progress:
-    """Makes the folder or continues in it; ``fresh`` empties it first. ConfigurationError for a folder that something else made."""
+    """Makes the folder or continues in it; ``fresh`` empties it first. ConfigurationError for a folder that something else made, SetupError for one
+    that a running system would lose."""
     marker = root / MARKER
     if root.exists() and not root.is_dir():
         raise ConfigurationError(f"--root {root} is a file; name a folder")
@@ -31,7 +33,8 @@ def open_root(root: Path, *, fresh: bool) -> Progress:
             f"--root {root} is not empty and was not made by the demo (no {MARKER} in it); name another folder, the demo does not touch this one"
         )
     if fresh and root.is_dir():
-        _wipe(root)
+        with only_system(root):
+            _wipe(root)
     root.mkdir(parents=True, exist_ok=True)
     if not marker.is_file():
         save_progress(root, Progress())

@@ -1,6 +1,7 @@
 """One run of the demo: its folder, the local system, the story, what to try next. jobs/demo.py calls it with the parsed options."""
 
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,10 +86,16 @@ def _so_far(progress: Progress) -> str:
 
 
 def _say_next(narration: Narration, root: Path, *, weeks: int) -> None:
-    place = shlex.quote(str(root))
-    read_key = f"""$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["read_key"])' {shlex.quote(str(root / "default" / "keys.json"))})"""
-    further = f"python -m jobs.demo --root {place} " + (f"--weeks {LAST_WEEK}" if weeks < LAST_WEEK else "--fresh")
+    place, python = shlex.quote(str(root)), _this_python()
+    read_key = f"""$({python} -c 'import json, sys; print(json.load(open(sys.argv[1]))["read_key"])' {shlex.quote(str(root / "default" / "keys.json"))})"""
+    further = f"{python} -m jobs.demo --root {place} " + (f"--weeks {LAST_WEEK}" if weeks < LAST_WEEK else "--fresh")
     narration.say("\nNext: start the system again with this data; ask it (in another shell); " + ("tell the whole year" if weeks < LAST_WEEK else "start over"))
-    narration.say(f"  python -m jobs.run_local --root {place} --definitions {GROCERY.relative_to(REPOSITORY)}")
+    narration.say(f"  {python} -m jobs.run_local --root {place} --definitions {GROCERY.relative_to(REPOSITORY)}")
     narration.say(f"""  curl -s -H "Authorization: Bearer {read_key}" http://127.0.0.1:8081/v1/profiles/user_id:1""")
     narration.say(f"  {further}")
+
+
+def _this_python() -> str:
+    """As a shell in the present folder starts it, whether or not an environment is active there."""
+    python, here = Path(sys.executable), Path.cwd()
+    return shlex.quote(str(python.relative_to(here) if python.is_relative_to(here) else python))

@@ -91,15 +91,19 @@ def _packages() -> Finding:
         locked.setdefault(pin["name"], set()).update({pin["version"], None} if pin["marker"] else {pin["version"]})
     wrong = [f"{name} {_installed(name) or 'missing'}" for name, versions in locked.items() if _installed(name) not in versions]
     if wrong:
-        return Finding("packages", f"{len(wrong)} of {len(locked)} not as locked: {', '.join(wrong[:4])}", "run `make setup`")
+        return Finding("packages", f"{len(wrong)} of {len(locked)} not as locked: {', '.join(wrong[:4])}", _set_up())
     return Finding("packages", f"{len(locked)} as in conf/requirements.lock")
 
 
 def _pairings() -> Iterator[Finding]:
+    """One finding a package; only one when this Python has none of them: then it is another than that of the set-up."""
+    if not any(_installed(package) for package, *_ in PAIRINGS):
+        yield Finding("packages", f"{sys.executable} has none of those Millrace needs", _set_up())
+        return
     for package, lowest, too_new, why in PAIRINGS:
         found = _installed(package)
         fits = found is not None and _numbers(lowest) <= _numbers(found) < _numbers(too_new)
-        yield Finding(package, found or "not installed", None if fits else f"needed is >={lowest},<{too_new} ({why}): run `make setup`")
+        yield Finding(package, found or "not installed", None if fits else f"needed is >={lowest},<{too_new} ({why}): {_set_up()}")
 
 
 def _jars(name: str) -> Finding:
@@ -134,6 +138,12 @@ def _memory() -> Finding:
     return Finding(
         "memory", f"{total:.0f} GB", None if total >= MEMORY_GB * 0.9 else f"give the machine {MEMORY_GB} GB: broker, Spark driver and API need about 3"
     )
+
+
+def _set_up() -> str:
+    """What brings the packages; to a Python that is not the one of the set-up nothing does."""
+    is_ours = Path(sys.prefix).resolve() == (PROJECT / ".venv").resolve()
+    return "run `make setup`" if is_ours else "run `make setup`, then `. .venv/bin/activate` in this shell"
 
 
 def _mend(subject: str, error: SetupError) -> Finding:

@@ -23,16 +23,19 @@ def java_command() -> str:
         raise SetupError(f"no Java {f'in JAVA_HOME ({home})' if home else 'on the PATH'}; {INSTALL}")
     version = java_version(command)
     if version < NEEDED:
-        raise SetupError(f"{command} is Java {version}; {INSTALL}")
+        raise SetupError(f"{command} {f'is Java {version}' if version else 'does not say which Java it is'}; {INSTALL}")
     return command
 
 
 def java_version(command: str) -> int:
-    """Major version, from the ``release`` file of the installation when it has one (no process), else from ``java -version``; 0 when neither says."""
+    """Major version, from the ``release`` file of the installation when it has one (no process), else from ``java -version``; 0 when neither says or it does not run."""
     release = Path(command).resolve().parent.parent / "release"
     try:
         text = release.read_text(encoding="utf-8")
     except OSError:
-        text = subprocess.run([command, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stderr
+        try:
+            text = subprocess.run([command, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stderr
+        except OSError:  # of another machine, or no program at all
+            return 0
     found = _VERSION.search(text)
     return int(found["major"]) if found else 0

@@ -2,14 +2,17 @@
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from millrace import __version__
 from millrace.keys import TenantKeys
 from serving.api.access import Access
 from serving.api.batches import BatchRequests, batch_routes
+from serving.api.bodies import Bounded
 from serving.api.candidates import candidate_routes
 from serving.api.decisions import decision_routes
+from serving.api.description import DESCRIPTION, REFUSALS, describe_structs
 from serving.api.features import feature_routes
 from serving.api.identity import identity_routes
 from serving.api.operations import Figures, Measured, operation_routes
@@ -19,11 +22,6 @@ from serving.api.segments import Segments, segment_routes
 from serving.explain.answering import Identities
 from serving.segments.watching import Declared
 from serving.store.store import Store
-
-DESCRIPTION = (
-    "Every answer is the batch result at a known point of the log plus exactly the epochs after it, and carries a receipt from which it can be computed again."
-)
-
 
 _REASONS = {
     "extra_forbidden": "there is no such field; leave it out or correct its name",
@@ -36,7 +34,7 @@ _REASONS = {
 
 def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None = None, declared: Declared | None = None) -> FastAPI:
     """The application over a store that somebody else starts and closes. ``declared``: whose segments count; default: those the store was started with."""
-    app = FastAPI(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
+    app = FastAPIOffline(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False, responses=REFUSALS)
     access, figures = Access(keys), Figures(store)
     identities = Identities(store.tables, store.definitions, keys.token_secret, store.sealer)
     segments = Segments(store, declared or Declared(store.definitions))
@@ -48,11 +46,13 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     app.include_router(decision_routes(store, keys.token_secret, access))
     app.include_router(candidate_routes(store, access))
     app.include_router(operation_routes(store, access, figures))
+    app.add_middleware(Bounded)
     app.add_middleware(Measured, figures=figures)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _wrong_shape)
     app.add_exception_handler(Exception, _broken)
+    describe_structs(app)
     return app
 
 

@@ -49,17 +49,20 @@ class BatchRequests:
     limit_s: float = DEFAULTS.api.batch_timeout
 
     async def ask(self, action: Literal["build", "rollback"], arguments: dict[str, Any]) -> dict[str, Any]:
-        """The row of ops/runs that answers; ApiError 504 when none comes in time."""
+        """The row of ops/runs that answers; ApiError 504 when none comes in time, 503 when this API stops before."""
         request_id = uuid.uuid4().hex
         runs = CommitLog(self.tables, OPS_RUNS)
         await run_in_threadpool(runs.snapshot)
         await run_in_threadpool(self._append, request_id, action, arguments)
         until = time.monotonic() + self.limit_s
-        while time.monotonic() < until:
-            run = await run_in_threadpool(_find, runs, request_id)
-            if run is not None:
-                return run
-            await asyncio.sleep(POLL_S)
+        try:
+            while time.monotonic() < until:
+                run = await run_in_threadpool(_find, runs, request_id)
+                if run is not None:
+                    return run
+                await asyncio.sleep(POLL_S)
+        except asyncio.CancelledError:  # the server stops and gives up on requests that take long
+            raise ApiError(503, "stopping", f"this API stops; request {request_id} goes on without it if its driver does: GET /v1/batches shows it when it is done") from None
         raise ApiError(
             504,
             "batch_not_finished",

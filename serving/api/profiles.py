@@ -14,6 +14,7 @@ from millrace.errors import CoverageError
 from millrace.finish import micros
 from millrace.identity import node_of_key
 from serving.api.access import Access
+from serving.api.description import one, several
 from serving.api.refusals import JSON, ApiError, not_found
 from serving.explain.answering import Identities
 from serving.segments.judges import Judges
@@ -44,10 +45,11 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
     routes = APIRouter(tags=["profiles"], dependencies=[Depends(access.reads), Depends(only_as_of)])
     one_replay = asyncio.Semaphore(1)
 
-    @routes.get("/v1/profiles/{key:path}", summary="The profile of the person an identifier belongs to")
+    @routes.get("/v1/profiles/{key:path}", summary="The profile of the person an identifier belongs to", responses=one("Profile"))
     async def profile(key: str, as_of: str | None = None) -> Response:
         """``key`` is ``namespace:value`` (user_id, email, phone, anonymous_id), URL-encoded, or ``person_id:`` and an id that an answer had: also one that another
-        person holds by now, who then says ``asked_id``. ``as_of`` (RFC 3339) moves the windows; default now."""
+        person holds by now, who then says ``asked_id``. ``as_of`` (RFC 3339) moves the windows, default now; a trait over a lifetime holds all
+        events up to the head, later ones than ``as_of`` too."""
         check_serving(store)
         (pinned,) = store.pin([node_asked(key, store, secret)])
         now = store.clock()
@@ -56,7 +58,7 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
             return not_found()
         return Response(encode_json(answer(pinned, at=at, now=now, sealer=store.sealer, memberships=memberships, asked_id=_asked_id(key))), media_type=JSON)
 
-    @routes.post("/v1/profiles:lookup", summary="Up to 1,000 profiles at one head")
+    @routes.post("/v1/profiles:lookup", summary="Up to 1,000 profiles at one head", responses=several("Found", "Missing"))
     async def lookup(asked: Lookup, as_of: str | None = None) -> Response:
         """Answers in the order of the keys, each with ``found``."""
         check_serving(store)
@@ -108,7 +110,7 @@ def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities,
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask again") from error
 
 
-def only_as_of(request: Request) -> None:
+async def only_as_of(request: Request) -> None:
     """ApiError 400 for any query parameter but ``as_of``: a misspelt one would silently be answered as of now."""
     if request.query_params.keys() - {"as_of"}:
         raise ApiError(400, "unknown_parameter", "found a query parameter that is not known, allowed is as_of; correct its name or leave it out")

@@ -89,7 +89,7 @@ class BaseReader:
     """Lookups for one thread at a time."""
 
     def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
-        self._transaction, self._get = transaction, transaction.get
+        self._transaction, self._get, self._databases = transaction, transaction.get, databases
         self._nodes, self._persons, self._states, self._merged, self._edges, self._ids = (databases[name] for name in DATABASES)
 
     def person_of(self, node: str) -> str | None:
@@ -110,9 +110,19 @@ class BaseReader:
     def members(self, person_id: str) -> list[Member]:
         return _members.decode(self._get(person_id.encode(), db=self._persons) or b"\x90")
 
-    def first_members(self) -> Iterator[str]:
-        """The first node of every person."""
-        for _, members in self._transaction.cursor(db=self._persons).iternext():
+    def pairs(self, database: str, first: str = "") -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of a database in order, from a key on."""
+        cursor = self._transaction.cursor(db=self._databases[database])
+        return iter(cursor) if cursor.set_range(first.encode()) else iter(())
+
+    def count(self, database: str) -> int:
+        return self._transaction.stat(self._databases[database])["entries"]
+
+    def first_members(self, first: str = "", until: str = "") -> Iterator[str]:
+        """The first node of every person, or of those whose ids lie from ``first`` to before ``until``."""
+        for key, members in self.pairs("persons", first):
+            if until and key >= until.encode():
+                return
             yield _members.decode(members)[0].node
 
     def is_first_member(self, node: str) -> bool:
@@ -159,8 +169,11 @@ class NoReader(BaseReader):
     def members(self, person_id: str) -> list[Member]:
         return []
 
-    def first_members(self) -> Iterator[str]:
+    def pairs(self, database: str, first: str = "") -> Iterator[tuple[bytes, bytes]]:
         return iter(())
+
+    def count(self, database: str) -> int:
+        return 0
 
     def states(self, node: str) -> bytes | None:
         return None

@@ -43,6 +43,10 @@ class Persons:
         """Nodes that batch does not know, or not as they are now."""
         return self._nodes.keys()
 
+    def overlaid(self, base: NodeSource) -> set[str]:
+        """Nodes that batch does not know, or not as they are now, and those of its persons that anything joins."""
+        return {*self._nodes, *(member.node for unit in self._groups if unit not in self._nodes for member in base.component(unit)[0])}
+
     def find(self, node: str, base: NodeSource) -> Person | None:
         """The person a node belongs to; None for a node nobody has seen."""
         unit = node if node in self._nodes else base.person_of(node)

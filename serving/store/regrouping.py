@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from millrace.identity_decisions import Decisions, Pair
-from millrace.identity_rules import Rules
-from millrace.verdicts import Verdict, judge
+from millrace.identity_rules import ANY_NUMBER, Rules
+from millrace.verdicts import SHARED, Verdict, judge
 from serving.store.batch_base import Edge, Member, Place
 from serving.store.sightings import Fresh, Position, Sightings
 
@@ -181,12 +181,29 @@ class Region:
         return judge(pa.array(names, pa.string()), (left, right, age), self._rules, self._change.decisions), number
 
     def _reach_out(self, pairs: list[Pair], verdict: Verdict, number: dict[str, int]) -> bool:
-        """Takes in what accepted edges and decisions lead to outside; whether there was anything."""
+        """Takes in what accepted edges, decisions and doubts lead to outside; whether there was anything."""
         outside = {node for at in np.flatnonzero(verdict.refused == 0).tolist() for node in pairs[at] if node not in self._members}
+        outside |= self._in_doubt(pairs, verdict, number)
         outside |= {other for node in self._partners.keys() & self._members.keys() for other in self._partners[node] if other not in self._members}
         before = len(self._members)
         self.take_nodes(outside)
         return len(self._members) > before
+
+    def _in_doubt(self, pairs: list[Pair], verdict: Verdict, number: dict[str, int]) -> set[str]:
+        """Values that make a member shared, which may be one value by aliases and decisions outside. Those of a member with more of them than can be one are left out."""
+        values: dict[tuple[str, str], set[str]] = {}
+        for at in np.flatnonzero(verdict.refused == SHARED).tolist():
+            for node, value in (pairs[at], pairs[at][::-1]):
+                if value.startswith(self._unique) and node in self._members and verdict.isolated[number[node]] == SHARED:
+                    values.setdefault((node, _space(value)), set()).add(value)
+        found = [among for (node, space), among in values.items() if len(among) <= self._most_as_one(_space(node), space)]
+        return {value for among in found for value in among if value not in self._members}
+
+    def _most_as_one(self, shared: str, space: str) -> int:
+        """More values than this are as many as make a node of the namespace ``shared`` shared, whatever aliases and decisions say."""
+        rules = self._rules
+        least = dict(zip(rules.namespaces, rules.shared_from, strict=True)).get(shared, 2) or ANY_NUMBER
+        return rules.aliases[rules.namespaces.index(space)] * (least - 1 + len(self._partners))
 
     def _add(self, names: list[str], verdict: Verdict) -> None:
         change, members = self._change, self._members

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from millrace.demo.root import MARKER, Progress, open_root, save_progress
-from millrace.errors import ConfigurationError
+from millrace.errors import ConfigurationError, SetupError
+from millrace.local.one_system import only_system
 
 
 def test_new_root_starts_with_nothing_sent(tmp_path: Path) -> None:
@@ -34,6 +35,17 @@ def test_fresh_never_touches_a_folder_without_the_marker(tmp_path: Path) -> None
         open_root(tmp_path, fresh=True)
 
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_fresh_does_not_take_the_tables_from_under_a_running_system(tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    open_root(root, fresh=False)
+    (root / "default" / "log").mkdir(parents=True)
+
+    with only_system(root), pytest.raises(SetupError, match="already runs a local system"):
+        open_root(root, fresh=True)
+
+    assert (root / "default" / "log").is_dir()
 
 
 def test_fresh_removes_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:

@@ -131,7 +131,17 @@ def test_story_ends_with_three_commands(run: Run) -> None:
 
     commands = run.told.split("Next:")[1].splitlines()[1:]  # type: ignore[attr-defined]
 
-    assert [" ".join(line.split()[:3]) for line in commands] == ["python -m jobs.run_local", "curl -s -H", "python -m jobs.demo"]
+    system, ask, further = [line.split() for line in commands]
+    assert [system[1:3], ask[:3], further[1:3]] == [["-m", "jobs.run_local"], ["curl", "-s", "-H"], ["-m", "jobs.demo"]]
+
+
+def test_commands_it_names_run_in_this_folder_without_an_environment(run: Run) -> None:
+    run()
+
+    system, ask, further = run.told.split("Next:")[1].splitlines()[1:]  # type: ignore[attr-defined]
+    programs = [system.split()[0], ask.partition("$(")[2].split()[0], further.split()[0]]
+
+    assert [Path(program).absolute() for program in programs] == [Path(sys.executable)] * 3
 
 
 @pytest.mark.parametrize("weeks", [0, 54])

@@ -1,6 +1,8 @@
 """What the doctor refuses and the sentence it gives."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from jobs import doctor as job
 from millrace.errors import SetupError
 from millrace.local import doctor, java
 
+TREE = Path(doctor.PROJECT)
+JOBS = sorted(path.stem for path in (TREE / "jobs").glob("*.py") if path.stem not in {"__init__", "doctor"})
 GOOD = {package: lowest for package, lowest, _, _ in doctor.PAIRINGS}
 
 
@@ -62,6 +66,30 @@ def test_an_older_java_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(SetupError, match=r"is Java 8; install Java 17"):
         java.java_command()
+
+
+def test_a_java_that_does_not_run_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = tmp_path / "bin" / "java"
+    command.parent.mkdir()
+    command.write_bytes(b"\x7fELF of another machine")
+    command.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SetupError, match=r"does not say which Java it is; install Java 17"):
+        java.java_command()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_under_a_python_without_the_packages_says_what_to_do(name: str) -> None:
+    """``-S``: a Python as it is before any environment is activated."""
+    ended = subprocess.run([sys.executable, "-S", "-m", f"jobs.{name}"], cwd=TREE, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [f"packages: {sys.executable} has none of those Millrace needs; run `make setup`, then `. .venv/bin/activate` in this shell"]
+
+
+def test_the_doctor_says_the_same_beside_all_else() -> None:
+    ended = subprocess.run([sys.executable, "-S", "-m", "jobs.doctor"], cwd=TREE, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "has none of those Millrace needs; run `make setup`, then" in ended.stdout and "ok   Python: " in ended.stdout
 
 
 def test_under_spark_submit_java_and_jars_are_the_clusters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

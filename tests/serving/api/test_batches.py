@@ -1,5 +1,6 @@
 """Asking the batch layer over HTTP; a thread stands in for whoever runs batches."""
 
+import asyncio
 import json
 import threading
 import time
@@ -13,6 +14,8 @@ import pytest
 
 from millrace.manifest import Manifest
 from millrace.tables import OPS_REQUESTS, OPS_RUNS
+from serving.api.batches import BatchRequests
+from serving.api.refusals import ApiError
 from tests.serving.api.conftest import OpenApi
 from tests.serving.store.by_hand import HandMade, Order
 from tests.serving.store.stores import StartStore
@@ -81,6 +84,19 @@ def test_a_batch_that_was_not_published_says_why(tenant: HandMade, start_store: 
 def test_a_batch_layer_that_does_not_answer_is_504(start_store: StartStore, open_api: OpenApi, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = open_api(start_store()).post("/v1/batches", json={}, headers=ADMIN)
     assert (answer.status_code, answer.json()["error"]) == (504, "batch_not_finished")
+
+
+def test_a_request_that_the_end_of_the_server_cuts_off_is_not_called_failed(tenant: HandMade) -> None:
+    async def cut_off() -> None:
+        asking = asyncio.create_task(BatchRequests(tenant.tables).ask("build", {}))
+        while not len(tenant.tables.read(OPS_REQUESTS)):
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asking
+
+    with pytest.raises(ApiError, match="goes on without it") as refusal:
+        asyncio.run(cut_off())
+    assert (refusal.value.status, refusal.value.code) == (503, "stopping")
 
 
 def test_versions_are_listed_newest_first_and_one_can_be_served_again(tenant: HandMade, start_store: StartStore, open_api: OpenApi) -> None:

@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from millrace.definitions import Definitions
 from millrace.identity import node_of
 from millrace.identity_decisions import read_decisions
-from millrace.manifest import Manifest
 from millrace.resolution import resolve
 from millrace.tables import EDGES
 from serving.store.store import Store
@@ -30,8 +29,8 @@ class Decided(HandMade):
         edges = pa.Table.from_pylist(edges_of(placed), schema=EDGES)
         return resolve(edges, self.definitions.identity.compiled(SECRET), read_decisions(self.tables)).nodes
 
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None) -> Manifest:
-        return super().manifest(cut, versions, rolled_back_to=rolled_back_to, decisions=read_decisions(self.tables).number)
+    def decided(self) -> int:
+        return read_decisions(self.tables).number
 
 
 @pytest.fixture

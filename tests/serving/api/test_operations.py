@@ -1,5 +1,11 @@
-"""Status, health and metrics."""
+"""Status, health, metrics, the page of the API, and the limit of bodies."""
 
+import json
+import re
+
+import pytest
+
+from serving.api.bodies import MAX_BODY_BYTES
 from tests.serving.api.conftest import OpenApi
 from tests.serving.store.by_hand import HandMade, Order
 from tests.serving.store.stores import StartStore, wait_until
@@ -56,7 +62,37 @@ def test_metrics_name_routes_and_never_what_was_asked_for(start_store: StartStor
 
 def test_the_page_of_the_api_lists_what_can_be_asked(start_store: StartStore, open_api: OpenApi) -> None:
     api = open_api(start_store())
-    assert api.get("/docs").status_code == 200
     assert {"/v1/profiles/{key}", "/v1/profiles:lookup", "/v1/receipts/{receipt_id}:replay", "/v1/batches", "/v1/status"} <= set(
         api.get("/openapi.json").json()["paths"]
     )
+
+
+def test_the_page_of_the_api_needs_nothing_from_outside(start_store: StartStore, open_api: OpenApi) -> None:
+    """No network, and no script of somebody else beside a key that was typed into the page."""
+    api = open_api(start_store())
+    page = api.get("/docs")
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert page.status_code == 200 and len(loaded) >= 2
+    assert [url for url in loaded if not url.startswith("/") or api.get(url).status_code != 200] == []
+
+
+def test_the_description_names_the_answers_that_there_are(start_store: StartStore, open_api: OpenApi) -> None:
+    described = open_api(start_store()).get("/openapi.json").json()
+    answers = {status for path in described["paths"].values() for operation in path.values() for status in operation["responses"]}
+    assert answers == {"200", "201", "4XX", "503"}
+    schemas = described["components"]["schemas"]
+    assert set(schemas["Profile"]["properties"]) == {"id", "identifiers", "traits", "segments", "receipt", "asked_id"}
+    asked = re.findall(r"#/components/schemas/([^\"]+)", json.dumps(described))
+    assert set(asked) <= set(schemas)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": ""}])
+def test_a_body_is_read_up_to_a_limit_whoever_sends_it(start_store: StartStore, open_api: OpenApi, headers: dict[str, str]) -> None:
+    api = open_api(start_store())
+    question = b'{"profiles": []}'
+    longest = question + b" " * (MAX_BODY_BYTES - len(question))
+    sent = headers | {"Content-Type": "application/json"}
+    assert api.post("/v1/profiles:lookup", content=longest, headers=sent).status_code == (401 if headers else 200)
+    for body in (longest + b" ", iter([longest, b" "])):  # its length declared, and not
+        answer = api.post("/v1/profiles:lookup", content=body, headers=sent)
+        assert (answer.status_code, answer.json()["error"]) == (413, "request_too_large")

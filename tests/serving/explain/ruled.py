@@ -32,11 +32,15 @@ class Explained(HandMade):
     def nodes(self, placed: list[Placed]) -> pa.Table:
         return resolve(pa.Table.from_pylist(edges_of(placed), schema=EDGES), self.definitions.identity.compiled(SECRET), read_decisions(self.tables)).nodes
 
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None) -> Manifest:
+    def decided(self) -> int:
+        return read_decisions(self.tables).number
+
+    def manifest(self, cut: int, versions: dict[str, int], *, again: Manifest | None = None) -> Manifest:
         served = self.manifests[-1] if self.manifests else None
-        version = Version(len(self.manifests) + 1, cut, self.definitions.identity, versions[BATCH_NODES.name], read_decisions(self.tables).number)
-        record_changes(self.tables, served, version, cause="rollback" if rolled_back_to else None)
-        return super().manifest(cut, versions, rolled_back_to=rolled_back_to, decisions=version.decisions)
+        decisions = again.decisions if again else self.decided()
+        version = Version(len(self.manifests) + 1, cut, self.definitions.identity, versions[BATCH_NODES.name], decisions)
+        record_changes(self.tables, served, version, cause="rollback" if again else None)
+        return super().manifest(cut, versions, again=again)
 
     def decide(self, kind: str, a: str | None = None, b: str | None = None, *, withdraws: int | None = None) -> int:
         """The number of a decision, written."""

@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from millrace.definitions import Definitions
 from millrace.identity_decisions import read_decisions
-from millrace.manifest import Manifest
 from millrace.resolution import resolve
 from millrace.tables import DECISION, DECISIONS, EDGES, LEDGER
 from tests.serving.segments.hand_made import Clock
@@ -46,8 +45,8 @@ class Tenant(HandMade):
     def nodes(self, placed: list[Placed]) -> pa.Table:
         return resolve(pa.Table.from_pylist(edges_of(placed), schema=EDGES), RULED.identity.compiled(SECRET), read_decisions(self.tables)).nodes
 
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None) -> Manifest:
-        return super().manifest(cut, versions, rolled_back_to=rolled_back_to, decisions=read_decisions(self.tables).number)
+    def decided(self) -> int:
+        return read_decisions(self.tables).number
 
     def decide(self, kind: str, a: str, b: str | None, withdraws: int | None = None) -> None:
         row = {"decision_id": read_decisions(self.tables).number + 1, "decided_at": time_of(self.clock.now), "kind": kind, "a": a, "b": b, "withdraws": withdraws}

@@ -141,14 +141,19 @@ class HandMade:
     def nodes(self, placed: list[Placed]) -> pa.Table:
         return pa.Table.from_pylist(nodes_of(placed), schema=BATCH_NODES.schema)
 
-    def rollback(self, manifest: Manifest) -> Manifest:
-        return self.manifest(manifest.cut, manifest.tables, rolled_back_to=manifest.manifest_id)
+    def decided(self) -> int:
+        """The last decision that ``nodes`` follows."""
+        return 0
 
-    def manifest(self, cut: int, versions: dict[str, int], *, rolled_back_to: int | None = None, decisions: int = 0) -> Manifest:
+    def rollback(self, manifest: Manifest) -> Manifest:
+        return self.manifest(manifest.cut, manifest.tables, again=manifest)
+
+    def manifest(self, cut: int, versions: dict[str, int], *, again: Manifest | None = None) -> Manifest:
+        """``again``: the manifest whose version this one serves once more, under the decisions it was built under."""
         written = Manifest(
-            manifest_id=len(self.manifests) + 1, published_at=datetime(2025, 1, 10, 13, tzinfo=UTC), kind="rollback" if rolled_back_to else "full", cut=cut,
+            manifest_id=len(self.manifests) + 1, published_at=datetime(2025, 1, 10, 13, tzinfo=UTC), kind="rollback" if again else "full", cut=cut,
             offsets="{}", tables=versions, definitions_hash=self.definitions.hash, definitions_json=self.definitions.to_json(), proof={},
-            rolled_back_to=rolled_back_to, decisions=decisions,
+            rolled_back_to=again and again.manifest_id, decisions=again.decisions if again else self.decided(),
         )  # fmt: skip
         write_manifest(self.tables, written)
         self.manifests.append(written)
