@@ -19,7 +19,7 @@ from millrace.segments import Segment, Segments, segment_problems, segments_hash
 from millrace.sources import UNDECLARED, Breaker, Source, Sources
 from millrace.spellings import FIRST_NORMALISER
 from millrace.tracking_plan import TrackingPlan, plan_hash, read_plan
-from millrace.traits import NAME, State, Trait, View, derived_problems
+from millrace.traits import NAME, State, Trait, View, further_problems
 from millrace.webhooks import Webhook
 from millrace.yaml_files import did_you_mean, read_yaml
 
@@ -188,7 +188,7 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
         for problem in problems:
             yield f"{path}: {_sentence(problem, _VIEW_KEYS)}"
         for name in {problem["loc"][0] for problem in problems if len(problem["loc"]) > 1}:
-            yield from (f"{path}: {name}: {problem}" for problem in derived_problems(found[name]))
+            yield from (f"{path}: {name}: {problem}" for problem in further_problems(found[name]))
 
 
 def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""Which texts are read in one go: those within our bounds of depth and digits, in UTF-8. messages.py asks before it reads."""
+"""Which texts are read in one go: those within our bounds of depth and digits, in UTF-8. messages.py asks before it reads, the collector before it takes."""
 
 import re
 
@@ -12,10 +12,11 @@ _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % LONGEST)
 
 def is_bounded(text: bytes) -> bool:
     """Whether a text has neither more levels nor longer numbers than are read."""
-    return text.count(b"{") + text.count(b"[") <= DEEPEST and not _has_long_number(text)
+    return text.count(b"{") + text.count(b"[") <= DEEPEST and not has_long_number(text)
 
 
-def _has_long_number(text: bytes) -> bool:
+def has_long_number(text: bytes) -> bool:
+    """Whether a number may be longer than is read; a text of digits looks the same here."""
     return len(text) - len(text.translate(None, b"0123456789")) > LONGEST and _LONG_NUMBER.search(text) is not None
 
 

@@ -17,7 +17,7 @@ from millrace.settings import CollectorSettings
 from serving.collector.messages import Batch, Context, Message, Traits
 from serving.collector.publishing import Record
 from serving.collector.refusals import MAX_ID_LENGTH, MAX_SHARED_BYTES, Refusal, invalid, too_large
-from serving.collector.rules import check_depth, check_keys, check_lengths, check_message, may_repeat_keys, mismatch, too_deep
+from serving.collector.rules import check_depth, check_keys, check_lengths, check_message, check_numbers, may_repeat_keys, mismatch, nobody, too_deep
 
 Shape = TypeVar("Shape")
 
@@ -129,6 +129,7 @@ class Intake:
                     check_keys(text)
                 if len(text) > MAX_ID_LENGTH:
                     check_lengths(message)
+                    check_numbers(text)
                 front = b""
                 if message.type is UNSET and call != BATCH:
                     message.type = call
@@ -138,6 +139,8 @@ class Intake:
                 if shared or is_bare or message.message_id is UNSET:
                     front += _front(message, shared)
                 node = (message.user_id and self._node_of_user(message.user_id)) or self._node_of_other(message.type, message.anonymous_id, *_contact(message))
+                if node is None and not (message.type == "alias" and message.previous_id and self._node_of_user(message.previous_id)):
+                    raise nobody()
                 records.append((node or "", b"{" + front + text[1:] if front else text))
         except Refusal as refusal:
             raise (refusal.within(f"batch[{len(records)}]") if call == BATCH else refusal) from None
