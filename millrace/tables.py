@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from millrace.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
-from millrace.quality_schemas import PLAN, REPLAY
+from millrace.quality_schemas import ALERT, PLAN, REPLAY
 from millrace.states import State
 from millrace.traits import Trait, View
 
@@ -180,6 +180,7 @@ SEGMENT_SETTLEMENTS = Table("serving/segment_settlements", SEGMENT_SETTLEMENT, (
 SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "person_id"))
 SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
+OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 
 
