@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from millrace.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
 from millrace.feature_sets import FEATURE_SNAPSHOT
-from millrace.quality_schemas import PLAN, REPLAY
+from millrace.quality_schemas import ALERT, PLAN, REPLAY
 from millrace.states import State
 from millrace.traits import Trait, View
 
@@ -180,6 +180,7 @@ SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "
 SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
 FEATURE_SNAPSHOTS = Table("ml/feature_snapshots", FEATURE_SNAPSHOT, ("made_at",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
+OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 
 
