@@ -12,6 +12,8 @@ def main(bootstrap: str, topic: str, folder: str, seconds: float, warm: float) -
     records = session.readStream.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic).load()
     query = records.writeStream.format("noop").option("checkpointLocation", f"{folder}/checkpoint").start()
     triggers: dict[int, float] = {}
+    while not query.recentProgress:
+        time.sleep(0.1)
     started = time.monotonic()
     while (passed := time.monotonic() - started) < seconds:
         time.sleep(1)

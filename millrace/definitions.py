@@ -19,7 +19,8 @@ from millrace.segments import Segment, Segments, segment_problems, segments_hash
 from millrace.sources import UNDECLARED, Breaker, Source, Sources
 from millrace.spellings import FIRST_NORMALISER
 from millrace.tracking_plan import TrackingPlan, plan_hash, read_plan
-from millrace.traits import NAME, State, Trait, View, derived_problems
+from millrace.traits import NAME, State, Trait, View, further_problems
+from millrace.webhooks import Webhook
 from millrace.yaml_files import did_you_mean, read_yaml
 
 _TREE = Path(__file__).resolve().parent.parent
@@ -37,7 +38,11 @@ _RULES_KEYS = {
     "namespaces": {3: tuple(NamespaceRules.model_fields)},
     "linkage": {2: tuple(LinkageRules.model_fields)},
 }
-_SOURCE_KEYS = {2: tuple(Source.model_fields), 3: tuple(Breaker.model_fields)}
+_VALUE_KEYS = ("at", "text", "as")
+_SOURCE_KEYS = {
+    "": {2: tuple(Source.model_fields), 3: tuple(Breaker.model_fields)},
+    "webhook": {3: tuple(Webhook.model_fields), 4: _VALUE_KEYS, 5: _VALUE_KEYS},
+}
 _SEGMENT_KEYS = {2: tuple(Segment.model_fields)}
 _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
@@ -135,7 +140,8 @@ def _sources_problems(path: Path, found: Any) -> Iterator[str]:
         TypeAdapter(Sources).validate_python(found)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            yield f"{path}: {_sentence(problem, _SOURCE_KEYS)}"
+            within = problem["loc"][1] if len(problem["loc"]) > 2 else ""
+            yield f"{path}: {_sentence(problem, _SOURCE_KEYS['webhook' if within == 'webhook' else ''])}"
 
 
 def _segments_problems(path: Path, found: Any, views: Any) -> Iterator[str]:
@@ -182,7 +188,7 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
         for problem in problems:
             yield f"{path}: {_sentence(problem, _VIEW_KEYS)}"
         for name in {problem["loc"][0] for problem in problems if len(problem["loc"]) > 1}:
-            yield from (f"{path}: {name}: {problem}" for problem in derived_problems(found[name]))
+            yield from (f"{path}: {name}: {problem}" for problem in further_problems(found[name]))
 
 
 def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -> str:

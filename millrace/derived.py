@@ -30,6 +30,14 @@ class Derived(BaseModel):
         return found
 
 
+class WrongExpressions(ValueError):
+    """``problems``: all that is wrong with the derived traits of a view, one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
 @dataclass(frozen=True)
 class Compiled:
     """``answers``: type of the value; ``inputs``: the traits with states it is computed from, those of derived traits it names too."""
@@ -46,7 +54,7 @@ class Compiled:
 
 
 def compile_derived(declared: Mapping[str, Derived], types: Mapping[str, str]) -> tuple[Compiled, ...]:
-    """Every derived trait after those it names; ValueError with all that is wrong. ``types``: of the traits with states."""
+    """Every derived trait after those it names; WrongExpressions with all that is wrong. ``types``: of the traits with states."""
     compiled: dict[str, Compiled] = {}
     problems: list[str] = []
     waiting = dict(declared)
@@ -64,7 +72,7 @@ def compile_derived(declared: Mapping[str, Derived], types: Mapping[str, str]) -
                 problems += [f"{name}.expr {problem}" for problem in error.problems]
                 types = {**types, name: "any"}
     if problems:
-        raise ValueError("; ".join(problems))
+        raise WrongExpressions(problems)
     return tuple(compiled.values())
 
 

@@ -6,11 +6,12 @@ others wrote into the topic without saying where it is from.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from millrace.spans import Span
+from millrace.webhooks import Webhook
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 HTTP = "http"
@@ -35,7 +36,7 @@ class Breaker(BaseModel):
 class Source(BaseModel):
     """One source. ``mode``: what becomes of a record that violates the tracking plan: ``block`` refuses its request, ``quarantine`` puts it into
     log/rejected, ``flag`` accepts it with its violations beside it. ``party``: whose data it is. ``purpose`` and ``retention`` are declared for whoever asks;
-    ``webhook``: how the bodies of a plain webhook become events."""
+    ``do_not_track``: what becomes of what a browser sends with DNT or Sec-GPC (ADR 0023). ``webhook``: how the bodies of a plain webhook become events."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +45,8 @@ class Source(BaseModel):
     purpose: Annotated[str, Field(min_length=1)] | None = None
     retention: _Limit | None = None
     breaker: Breaker | None = None
-    webhook: dict[str, Any] | None = None
+    do_not_track: Literal["keep", "anonymous", "drop"] = "anonymous"
+    webhook: Webhook | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Source":

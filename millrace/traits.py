@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
-from millrace.derived import Compiled, Derived, compile_derived
+from millrace.derived import Compiled, Derived, WrongExpressions, compile_derived
 from millrace.filters import Condition, parse_where, where_as_declared
 from millrace.states import PLAIN_TYPES, MessageType, State, state_of
 from millrace.trait_checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
 from millrace.windows import ALL_TIME, DAY, HOUR, LOCAL_DAY, Window
 from millrace.zones import check_zone
 
-__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View", "derived_problems"]
+__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View", "further_problems"]
 
 Op = Literal[
     "count", "sum", "min", "max", "avg", "first", "last", "approx_distinct", "variance", "stddev", "median", "p5", "p10", "p25", "p75", "p90", "p95", "p99",
@@ -179,13 +179,8 @@ class View(BaseModel):
     def _names(self) -> "View":
         if {trait.time_zone for trait in self.traits.values()} - {self.time_zone}:
             raise ValueError("a view has one time zone for all its traits; write time_zone beside key")
-        names = [*self.traits, *self.derived]
-        wrong = [name for name in names if not NAME.match(name)]
-        if wrong:
-            raise ValueError(f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter")
-        taken = [name for name in names if name in PROFILE_COLUMNS]
-        if taken:
-            raise ValueError(f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names")
+        for problem in _name_problems([*self.traits, *self.derived]):
+            raise ValueError(problem)
         self.compiled  # noqa: B018  (a wrong expression is told here)
         return self
 
@@ -213,9 +208,19 @@ class View(BaseModel):
         return tuple(sorted({trait.hop for trait in self.traits.values()}))
 
 
-def derived_problems(found: Any) -> Iterator[str]:
-    """What is wrong with the expressions of a view of which something else is wrong too; a trait that is wrong itself has any type."""
+def _name_problems(names: list[Any]) -> Iterator[str]:
+    wrong = [name for name in names if isinstance(name, str) and not NAME.match(name)]
+    if wrong:
+        yield f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter"
+    taken = [name for name in names if name in PROFILE_COLUMNS]
+    if taken:
+        yield f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names"
+
+
+def further_problems(found: Any) -> Iterator[str]:
+    """What is wrong with the names and expressions of a view of which something else is wrong too; a trait that is wrong itself has any type."""
     traits = found.get("traits") if isinstance(found, dict) else None
+    yield from _name_problems(list(traits) if isinstance(traits, dict) else [])
     types, derived = {}, {}
     for name, declared in traits.items() if isinstance(traits, dict) else ():
         with suppress(ValidationError):
@@ -227,5 +232,5 @@ def derived_problems(found: Any) -> Iterator[str]:
             types[name] = Trait.model_validate(declared).expressed or "any"
     try:
         compile_derived(derived, types)
-    except ValueError as error:
-        yield from str(error).split("; ")
+    except WrongExpressions as error:
+        yield from error.problems

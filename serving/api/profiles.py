@@ -110,7 +110,7 @@ def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities,
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask again") from error
 
 
-def only_as_of(request: Request) -> None:
+async def only_as_of(request: Request) -> None:
     """ApiError 400 for any query parameter but ``as_of``: a misspelt one would silently be answered as of now."""
     if request.query_params.keys() - {"as_of"}:
         raise ApiError(400, "unknown_parameter", "found a query parameter that is not known, allowed is as_of; correct its name or leave it out")

@@ -18,6 +18,7 @@ class Figures:
         self._registry = CollectorRegistry()
         self._requests = Counter("collector_requests", "Requests by call and outcome (acknowledged, or the code of the refusal)", ("call", "outcome"), registry=self._registry)
         self._events = Counter("collector_events", "Events the broker has acknowledged", registry=self._registry)
+        self._withheld = Counter("collector_withheld_events", "Events not kept because their browser objects (DNT, Sec-GPC)", registry=self._registry)
         self._seconds = Histogram("collector_acknowledge_seconds", "From the complete body to the acknowledgement of the broker", buckets=SECONDS, registry=self._registry)
         self._violations = Counter(
             "collector_plan_violations", "Violations of the tracking plan", ("source", "event", "field", "rule"), registry=self._registry
@@ -29,9 +30,10 @@ class Figures:
 
         self._acknowledged = {call: self._requests.labels(call, ACKNOWLEDGED) for call in calls}
 
-    def acknowledged(self, call: str, events: int, seconds: float) -> None:
+    def acknowledged(self, call: str, events: int, seconds: float, *, withheld: int = 0) -> None:
         self._acknowledged[call].inc()
         self._events.inc(events)
+        self._withheld.inc(withheld)
         self._seconds.observe(seconds)
 
     def refused(self, call: str, code: str) -> None:

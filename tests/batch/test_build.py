@@ -150,7 +150,7 @@ def test_build_under_other_definitions_than_the_stream_is_refused_and_new_ones_f
     build(tenant.spark, tenant.tables, tenant.definitions)
     traits = ORDERS["person"]["traits"] | {"largest": {"op": "max", "value": "properties.revenue"}}
     tenant.definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": traits}}})
-    with pytest.raises(ConfigurationError, match="restart the stream first"):
+    with pytest.raises(ConfigurationError, match="run the stream first"):
         build(tenant.spark, tenant.tables, tenant.definitions)
     tenant.send(order("m2", revenue=2))
     tenant.run()

@@ -52,7 +52,14 @@ def test_all_problems_are_told_at_once_with_the_nearest_key(tmp_path):
     assert "person.traits.a.evnt: unknown key (did you mean 'event'?)" in text
     assert "(did you mean 'count'?)" in text
     assert "op sum needs a value" in text
-    assert len(text.splitlines()) >= 3
+    assert "person: trait names ['C'] are not allowed" in text
+    assert len(text.splitlines()) == 4
+
+
+def test_an_expression_that_ends_too_early_is_one_problem_in_one_line(tmp_path):
+    text = problems(tmp_path, SOUND + "    b: {op: cuont}\n    c: {expr: orders +}\n")
+    assert [line.split(": ")[1] for line in text.splitlines()] == ["person.traits.b.op", "person"]
+    assert "c.expr at 9: found the end; a name, a number" in text
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,13 @@ def client(producer: MemoryProducer) -> Iterator[TestClient]:
 
 
 @pytest.fixture
+def stranger(producer: MemoryProducer) -> Iterator[TestClient]:
+    """A client that sends no key of its own accord."""
+    with TestClient(build_app(producer, KEYS), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
 def post(client: TestClient) -> Callable[..., Response]:
     """``post("track", {...})``: a call with a Python value, or with bytes as they are."""
 

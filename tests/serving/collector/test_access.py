@@ -11,13 +11,6 @@ from serving.collector.app import build_app
 MESSAGE = {"userId": "anna", "event": "x"}
 
 
-@pytest.fixture
-def stranger(producer, keys):
-    """A client that sends no key of its own accord."""
-    with TestClient(build_app(producer, keys), raise_server_exceptions=False) as client:
-        yield client
-
-
 def basic(text: bytes) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(text).decode()}"}
 

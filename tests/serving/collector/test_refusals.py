@@ -27,7 +27,7 @@ def without(*names: str) -> dict[str, object]:
 
 def refusal(answer) -> tuple[int, str, str]:
     body = answer.json()
-    assert set(body) == {"error", "field", "message"}
+    assert set(body) == {"error", "code", "field", "message"}
     return answer.status_code, body["error"], body["field"]
 
 
