@@ -156,8 +156,8 @@ def build_app(
     settings: CollectorSettings = DEFAULTS.collector,
     on_start: Callable[[], None] = lambda: None,
 ) -> "Collector":
-    """The collector of one tenant. ``tables``: where alerts that pause a source stand. ``on_start`` is called when it begins to serve; the producer lives as long as
-    the application."""
+    """The collector of one tenant. ``tables``: where alerts that pause a source stand. ``on_start`` is called when it begins to serve; the producer lives as
+    long as the application."""
     figures = Figures(producer.readiness, (BATCH, *CALLS, *dialects.NAMES))
     producer = judged(pausing(producer, tables, definitions, figures), definitions, figures)
 
