@@ -39,7 +39,7 @@ def telling(client: str, host: str, key: str, user: str, *, leaves: bool = True)
         with _page(name, {"host": host, "key": key, "user": user, "leaves": str(leaves)}):
             yield
         return
-    program = [str(FOLDER / ".venv" / "bin" / "python"), str(FOLDER / "python" / "send.py")] if where == "python" else ["node", str(FOLDER / "node" / "send.mjs")]
+    program = [str(FOLDER.parents[1] / ".venv-clients" / "bin" / "python"), str(FOLDER / "python" / "send.py")] if where == "python" else ["node", str(FOLDER / "node" / "send.mjs")]
     assert Path(program[0]).exists() or where == "node", "the Python clients have an environment of their own: `make test` makes it"
     ended = subprocess.run([*program, name, host, key, user], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ended.returncode == 0 and '{"sent":' in ended.stdout, ended.stdout + ended.stderr
