@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from batch.head import nodes_around
 from millrace.identity import NAMESPACES, node_of
 from millrace.identity_decisions import UNDECIDED, Decisions
 from millrace.identity_rules import IdentityRules, Rules
-from millrace.resolution import resolve
+from millrace.resolution import EVIDENCE, resolve
 from millrace.tables import SPEED_EDGES
 from serving.store.persons import Persons
 from tests.laws import oracle_persons as oracle
@@ -167,6 +168,18 @@ def test_a_junk_value_on_no_list_is_nobodys_from_the_edge_on_that_shows_it_with_
     people = check_store(seen(pairs), rules, cut, looked_up=1)
     assert sizes(people) == [1] + [2] * 40 and frozenset({junk}) in people.values()
     assert sizes(check_store(seen(pairs[:58]), rules, cut, looked_up=1)) != [1] + [2] * 29, "with 29 it is not crowded yet"
+
+
+def test_an_alias_next_to_a_crowded_value_does_not_count_it_though_its_own_edges_are_not_looked_at():
+    """Ann's device was seen with junk values before the cut, more of them than can be one; after it she shows it under a second id."""
+    rules = replace(TODAY, crowded_from=(5, None, None, None), aliases=(2, 1, 1, 1))
+    junk = [(f"user_id:qa{value}", f"anonymous_id:{n}", (1, 0, n)) for value in range(3) for n in range(6)]
+    own, later = ("user_id:ann", "anonymous_id:0", (2, 0, 0)), [("user_id:ann", "user_id:anna", (3, 0, 0)), ("user_id:anna", "anonymous_id:0", (4, 0, 0))]
+    people = check_store([*junk, own, *later], rules, 2)
+    assert frozenset({"user_id:ann", "user_id:anna", "anonymous_id:0"}) in people.values()
+    older, newer = (edges_table(rows).select(list(EVIDENCE)) for rows in ([*junk, own], later))
+    found = nodes_around(resolve(older, rules).nodes, older, newer, rules).to_pylist()
+    assert {row["node"] for row in found if row["person_id"] == found[0]["person_id"]} == {"user_id:ann", "user_id:anna", "anonymous_id:0"}
 
 
 @pytest.mark.parametrize("cut", range(EPOCHS + 1))

@@ -4,7 +4,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.resolution import Resolution, resolve
+from batch.head import nodes_around
+from millrace.resolution import EVIDENCE, Resolution, resolve
 from millrace.tables import SPEED_EDGES
 from serving.store.persons import Persons
 from tests.laws import oracle_persons as oracle
@@ -71,6 +72,17 @@ def test_batch_at_any_cut_and_the_epochs_and_decisions_after_it_give_the_persons
             standing = again[1]
         persons.apply(persons.prepare(edges_table(shuffled_with_repeats(step, chance), SPEED_EDGES), base))
         check_store(persons, base, oracle.judge([one for one in sightings if one[2][0] <= until], rules[1], standing).members)
+
+
+@law(share=0.1)
+@given(sightings=edge_sets(), rules=rule_sets(), decided=decision_sets(), again=decision_sets(), cut=st.integers(1, 5))
+def test_what_a_refresh_finds_around_newer_edges_and_decisions_is_what_all_edges_say(sightings, rules, decided, again, cut):
+    older, newer = (edges_table([one for one in sightings if (one[2][0] > cut) == is_newer]).select(list(EVIDENCE)) for is_newer in (False, True))
+    published = resolve(older, rules[0], decided[0]).nodes
+    about = pa.array(sorted(decided[0].nodes | again[0].nodes), pa.string())
+    found = {row["node"]: row for row in published.to_pylist()}
+    found |= {row["node"]: row for row in nodes_around(published, older, newer, rules[0], decided=about, decisions=again[0]).to_pylist()}
+    assert found == {row["node"]: row for row in resolve(edges_table(sightings), rules[0], again[0]).nodes.to_pylist()}
 
 
 def check_store(persons: Persons, base: BatchNodes, expected: dict[str, frozenset[str]]) -> None:
