@@ -61,7 +61,7 @@ test-clients: setup $(CLIENTS) ## the stock clients of Node.js and of browsers (
 
 # What the long tiers raise, and how to raise one figure alone: tests/tiers.py.
 laws-long: setup ## the laws over many more random histories, and what is marked slow (hours)
-	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws tests/columns tests/demo/test_events.py tests/serving/collector/test_arbitrary_dialects.py $(ARGS)
+	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws tests/columns tests/batch/test_historical_features.py tests/demo/test_events.py tests/serving/collector/test_arbitrary_dialects.py $(ARGS)
 
 faults-long: setup ## every crash point, several hits and seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)

@@ -7,6 +7,7 @@ import sys
 
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
+from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
 from millrace.local.doctor import quick_check
@@ -27,7 +28,9 @@ def main(argv: list[str] | None = None) -> int:
         keys = load_or_create_keys(settings.root, settings.tenant)
         publisher = KafkaPublisher(settings.kafka, settings.tenant, settings.collector)
         definitions = load_definitions(settings.definitions)
-        serve_collector(settings.collector, keys, publisher, definitions=definitions, announce=lambda url: print(json.dumps({"ready": True, "collector": url}), flush=True))
+        tables = TenantTables(settings.root, settings.tenant)
+        announce = lambda url: print(json.dumps({"ready": True, "collector": url}), flush=True)  # noqa: E731
+        serve_collector(settings.collector, keys, publisher, definitions=definitions, tables=tables, announce=announce)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

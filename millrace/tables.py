@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from millrace.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
-from millrace.quality_schemas import PLAN, REPLAY
+from millrace.feature_sets import FEATURE_SNAPSHOT
+from millrace.quality_schemas import ALERT, PLAN, REPLAY
 from millrace.states import State
 from millrace.traits import Trait, View
 
@@ -27,12 +28,8 @@ LOG_EVENTS = pa.schema(
 )  # fmt: skip
 """One accepted Kafka record, duplicates included; ``is_duplicate`` is what the speed layer saw within its horizon. ``payload`` is the message as received."""
 
-LOG_REJECTED = pa.schema(
-    [
-        *_RECORD, ("source", pa.string()), ("message_id", pa.string()), ("reason", pa.string()), ("digest", pa.string()), ("payload", pa.binary()), ("replayed_at", TIME),
-        ("violations", VIOLATIONS),
-    ]
-)  # fmt: skip
+_REJECTED = [*((name, pa.string()) for name in ("source", "message_id", "reason", "digest")), ("payload", pa.binary()), ("replayed_at", TIME), ("violations", VIOLATIONS)]
+LOG_REJECTED = pa.schema([*_RECORD, *_REJECTED])
 """One record that was not accepted: why, the sha256 of its bytes and the bytes."""
 
 LOG_LEDGER = pa.schema(
@@ -55,12 +52,12 @@ EDGES = pa.schema(
 
 SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
 
-NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION)])
-"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, shared). ``component``: the person its component is named after;
+NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION), ("linked", pa.int64())])
+"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, removed, crowded, shared). ``linked``: how many others it was seen with, where these are many. ``component``: the person its component is named after;
 where no limit is broken a component is one person."""
 
 REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
-"""An edge that joins nobody, and why: blocked, removed, shared, unique, limit or parted. Every other edge is accepted."""
+"""An edge that joins nobody, and why: blocked, removed, crowded, shared, unique, limit or parted. Every other edge is accepted."""
 
 DECISION = pa.schema(
     [
@@ -147,18 +144,20 @@ REQUESTS = pa.schema([("request_id", pa.string()), ("requested_at", TIME), ("act
 @dataclass(frozen=True)
 class Table:
     """A Delta table of the catalogue. ``statistics``: columns with min/max in the Delta log (never personal data); ``hot``: small frequent commits;
-    ``brief``: rows that go when a batch has them."""
+    ``brief``: rows that go when a batch has them; ``kept``: every version stays readable."""
 
     name: str
     schema: pa.Schema
     statistics: tuple[str, ...]
     hot: bool = False
     brief: bool = False
+    kept: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
         found = {"delta.dataSkippingStatsColumns": ",".join(self.statistics), "delta.minReaderVersion": "1", "delta.minWriterVersion": "2"}
-        return found | ({"delta.checkpointInterval": "100"} if self.hot else {"delta.checkpointInterval": "10"})
+        found["delta.checkpointInterval"] = "100" if self.hot else "10"
+        return found | ({"delta.logRetentionDuration": "interval 36500 days"} if self.kept else {})
 
 
 EVENTS = Table("log/events", LOG_EVENTS, ("epoch", "partition", "offset", "received_at", "event_time"), hot=True)
@@ -179,7 +178,9 @@ SEGMENT_CHANGES = Table("serving/segment_changes", SEGMENT_CHANGE, ("batch", "at
 SEGMENT_SETTLEMENTS = Table("serving/segment_settlements", SEGMENT_SETTLEMENT, ("manifest_id",))
 SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "person_id"))
 SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
+FEATURE_SNAPSHOTS = Table("ml/feature_snapshots", FEATURE_SNAPSHOT, ("made_at",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
+OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 
 
@@ -242,3 +243,8 @@ def profiles_table(view: View) -> Table:
     traits = [(name, trait_type(trait)) for name, trait in view.traits.items()] + [(one.name, DERIVED_TYPES[one.answers]) for one in view.compiled]
     receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))
+
+
+def feature_set_table(name: str, columns: pa.Schema) -> Table:
+    """A training set: whatever columns its entity frame had, and the features."""
+    return Table(f"ml/feature_sets/{name}", columns, ("at",), kept=True)

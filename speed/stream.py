@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -16,6 +17,7 @@ from millrace.keys import read_keys
 from millrace.settings import DEFAULTS, KafkaSettings
 from millrace.settings import StreamSettings as StreamSection
 from millrace.topics import ensure_topic, partition_count
+from speed.breakers import Breakers
 from speed.epoch import EpochWriter
 from speed.housekeeping import Housekeeper
 from speed.recovery import begin_generation, starting_offsets
@@ -70,10 +72,16 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
     )  # fmt: skip
     housekeeper.mark_replayed()
+    breakers = Breakers(tables, definitions)
+
+    def after_epoch(epoch: int, rows: pa.Table) -> None:
+        breakers.after_epoch(epoch, rows)
+        housekeeper.after_epoch(epoch)
+
     secret = read_keys(tables.root, tables.tenant).token_secret
     writer = EpochWriter(
         tables=tables, definitions=definitions, standardizer=(standardizer_of if settings.available_now else StandardizingProcess)(definitions, secret),
-        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=housekeeper.after_epoch,
+        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=after_epoch,
     )  # fmt: skip
     records = (
         spark.readStream.format("kafka")

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from millrace.definitions import Definitions
+from millrace.delta import TenantTables
 from millrace.keys import TenantKeys
 from millrace.settings import DEFAULTS, CollectorSettings
 from serving.collector.access import WriteAccess
@@ -31,6 +32,7 @@ from serving.collector.intake import BATCH, Intake, open_request
 from serving.collector.judging import judged
 from serving.collector.messages import CALLS
 from serving.collector.objections import OBJECTIONS, withheld
+from serving.collector.pausing import pausing
 from serving.collector.publishing import Producer
 from serving.collector.refusals import Refusal
 
@@ -150,12 +152,14 @@ def build_app(
     keys: TenantKeys,
     *,
     definitions: Definitions = NOTHING_DECLARED,
+    tables: TenantTables | None = None,
     settings: CollectorSettings = DEFAULTS.collector,
     on_start: Callable[[], None] = lambda: None,
 ) -> "Collector":
-    """The collector of one tenant. ``on_start`` is called when it begins to serve; the producer lives as long as the application."""
+    """The collector of one tenant. ``tables``: where alerts that pause a source stand. ``on_start`` is called when it begins to serve; the producer lives as long as
+    the application."""
     figures = Figures(producer.readiness, (BATCH, *CALLS, *dialects.NAMES))
-    producer = judged(producer, definitions, figures)
+    producer = judged(pausing(producer, tables, definitions, figures), definitions, figures)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -23,6 +23,7 @@ class Figures:
         self._violations = Counter(
             "collector_plan_violations", "Violations of the tracking plan", ("source", "event", "field", "rule"), registry=self._registry
         )
+        self._paused = Gauge("collector_source_paused", "1 for a source that its breaker has paused", ("source",), registry=self._registry)
         Gauge("collector_queued_events", "Events waiting for the broker", registry=self._registry).set_function(lambda: readiness().queued)
         Gauge("collector_queue_limit", "Events that may wait for the broker", registry=self._registry).set_function(lambda: readiness().queue_limit)
         Gauge("collector_broker_answers", "1 when the broker acknowledged the last metadata request", registry=self._registry).set_function(lambda: readiness().broker_answers)
@@ -42,6 +43,12 @@ class Figures:
         """``event`` and the fields are names of the plan."""
         for field, rule in violations:
             self._violations.labels(source, event, field, rule).inc()
+
+    def paused(self, sources: Iterable[str]) -> None:
+        """The sources that are paused now, and no others."""
+        self._paused.clear()
+        for source in sources:
+            self._paused.labels(source).set(1)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -39,7 +39,7 @@ PERSON = "person"
 ROWS = 100_000
 _STATES = "SELECT * FROM pinned ORDER BY key, hop, hop_start"
 _NODES = """
-    SELECT node, person_id, component, component IN (SELECT component FROM pinned WHERE person_id <> component), isolated IS NOT NULL
+    SELECT node, person_id, component, component IN (SELECT component FROM pinned WHERE person_id <> component), isolated IS NOT NULL, coalesce(linked, 0)
     FROM pinned ORDER BY node
 """
 _PERSONS = 'SELECT person_id, node, hint, first_seen.epoch, first_seen."partition", first_seen."offset" FROM pinned ORDER BY person_id'

@@ -17,7 +17,7 @@ from millrace.errors import CoverageError
 from millrace.identity import person_id
 from millrace.manifest import Manifest
 
-FORMAT = 3
+FORMAT = 4
 DATABASES = ("nodes", "persons", "states", "merged", "edges", "ids")
 LARGEST_BYTES = 1 << 38
 """Address space, not disk: the file grows with what is in it."""
@@ -44,26 +44,30 @@ class Edge(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a node stands at the cut. ``contested``: its component has several persons. ``isolated``: it is blocked or shared."""
+    """Where a node stands at the cut. ``contested``: its component has several persons. ``isolated``: it joins nobody. ``linked``: how many others it was seen
+    with, where these are many (millrace/crowds.py)."""
 
     person_id: str
     component: str
     contested: bool = False
     isolated: bool = False
+    linked: int = 0
 
 
 def encode_place(place: Place) -> bytes:
     """The person's id alone for nearly all nodes."""
-    if place.isolated:
-        return f"{place.person_id} !".encode()
-    return f"{place.person_id} {place.component}".encode() if place.contested else place.person_id.encode()
+    unusual = "!" if place.isolated else place.component if place.contested else ""
+    return " ".join([place.person_id, *([unusual] if unusual or place.linked else []), *([str(place.linked)] if place.linked else [])]).encode()
 
 
 def decode_place(found: bytes) -> Place:
-    person, _, unusual = found.decode().partition(" ")
+    person, _, rest = found.decode().partition(" ")
+    if not rest:
+        return Place(person, person)
+    unusual, _, linked = rest.partition(" ")
     if unusual == "!":
-        return Place(person, person, isolated=True)
-    return Place(person, unusual or person, contested=bool(unusual))
+        return Place(person, person, isolated=True, linked=int(linked or 0))
+    return Place(person, unusual or person, contested=bool(unusual), linked=int(linked or 0))
 
 
 class Description(msgspec.Struct, frozen=True):

@@ -31,11 +31,12 @@ _CHROMIUM = [
 
 
 @contextlib.contextmanager
-def telling(client: str, host: str, key: str, user: str) -> Iterator[None]:
-    """Tells the client's story to a host; inside, a program has said that all is sent, and a page is open and goes on sending until it is left."""
+def telling(client: str, host: str, key: str, user: str, *, leaves: bool = True) -> Iterator[None]:
+    """Tells the client's story to a host; inside, a program has said that all is sent, and a page is open. With ``leaves`` a page
+    whose client sends the rest when it is left does so; it forgets what is refused then."""
     where, _, name = client.partition("-")
     if where == "browser":
-        with _page(name, host, key, user):
+        with _page(name, {"host": host, "key": key, "user": user, "leaves": str(leaves)}):
             yield
         return
     program = [str(FOLDER / ".venv" / "bin" / "python"), str(FOLDER / "python" / "send.py")] if where == "python" else ["node", str(FOLDER / "node" / "send.mjs")]
@@ -64,12 +65,12 @@ class _Files(SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _page(name: str, host: str, key: str, user: str) -> Iterator[None]:
+def _page(name: str, query: dict[str, str]) -> Iterator[None]:
     """The page of a client in Chromium, of another origin than the collector."""
     told = threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Files", (_Files,), {"told": told})) as server, tempfile.TemporaryDirectory() as profile:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        page = f"http://127.0.0.1:{server.server_address[1]}/{name}.html?{urlencode({'host': host, 'key': key, 'user': user})}"
+        page = f"http://127.0.0.1:{server.server_address[1]}/{name}.html?{urlencode(query)}"
         browser = subprocess.Popen([*_CHROMIUM, f"--user-data-dir={profile}", page], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             assert told.wait(PATIENCE_S), f"the page {name}.html did not tell its story"

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import httpx
 import pytest
@@ -39,12 +40,15 @@ def test_a_client_loses_nothing_and_says_nothing_twice_over_an_outage(clients, s
             return {client: [message for message in once.values() if f"u-{client}" in json.dumps(message)] for client in clients}
 
         def tell(client: str) -> None:
-            with telling(client, collector.url, collector.keys.write_key, f"u-{client}"):
+            with telling(client, collector.url, collector.keys.write_key, f"u-{client}", leaves=False):
+                thawed.wait()
                 eventually(lambda: len(messages()[client]) >= len(STORIES[client](f"u-{client}")), 240)
 
+        thawed = Event()
         with frozen(silent_broker):
             told = [threads.submit(tell, client) for client in clients]
             eventually(lambda: turned_away(collector) >= len(clients), 120)
+        thawed.set()
         for each in told:
             each.result()
         found = messages()
