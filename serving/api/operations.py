@@ -75,12 +75,13 @@ def operation_routes(store: Store, access: Access, figures: Figures) -> APIRoute
 
     @routes.get("/v1/status", dependencies=[Depends(access.reads)], summary="Where the log and the answers stand")
     async def status() -> Response:
-        """``head`` is the last epoch in answers; ``log`` counts records up to it: received = accepted + rejected + duplicate."""
+        """``head`` is the last epoch in answers; ``log`` counts records up to it: received = accepted + rejected + duplicate. ``filling_back``: traits that are declared
+        and come with the next publish whose ``cut`` reaches ``since``, the epoch at which the stream began to count them."""
         now = store.status()
         return json_answer(
             {
                 "head": now.head, "manifest_id": now.manifest_id, "cut": now.cut, "log": now.log, "complete": now.complete, "problem": now.problem,
-                "staleness_ms": now.staleness_ms,
+                "staleness_ms": now.staleness_ms, "filling_back": store.filling_back(),
             }
         )  # fmt: skip
 

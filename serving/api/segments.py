@@ -102,7 +102,8 @@ def _list_routes(routes: APIRouter, segments: Segments) -> None:
 
     @routes.get("/v1/segments", summary="Segments as declared, with their sizes", dependencies=[Depends(only())])
     async def listed() -> Response:
-        """``pending``: its rule has just changed and not everybody has been looked at; ``waiting_for``: traits that no published version has yet, and percentiles, which only serving/segment_members has."""
+        """``pending``: its rule has just changed and not everybody has been looked at; ``waiting_for``: traits that no published version has yet (``filling_back``
+        says when they come), and percentiles, which only serving/segment_members has."""
         progress = await segments.followed()
         pending, waiting = (set(progress.pending), progress.waiting) if progress else (set(), {})
         found = [
@@ -112,7 +113,7 @@ def _list_routes(routes: APIRouter, segments: Segments) -> None:
             }
             for name, segment in segments.declared.definitions().segments.items()
         ]  # fmt: skip
-        return json_answer({"segments": found, "position": segments.position(progress)})
+        return json_answer({"segments": found, "filling_back": segments.store.filling_back(), "position": segments.position(progress)})
 
     @routes.post("/v1/segments:preview", summary="Whom a rule would find now", responses={200: {"model": Preview}})
     async def previewed(asked: Tried) -> Response:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+from kafka.partitioner.default import murmur2
 
 from millrace.delta import TenantTables
 from millrace.errors import BrokerUnavailable
@@ -32,6 +34,8 @@ APP_ID = "segment_changes"
 TIDY_BATCHES = 300
 """Batches, each a file, after which small files are folded together."""
 KEEP_HOURS = 24
+LINGER_MS, BATCH_BYTES = 20, 1 << 18
+"""Few large requests: nothing waits for the time, because a batch of changes ends with a flush. Without it every five records went alone."""
 _TIMES = ("at", "seen_at")
 _FIELDS = Row.__struct_fields__
 
@@ -114,6 +118,12 @@ def message_of(batch: int, row: Row) -> bytes:
     return msgspec.json.encode(shown | {name: time_text(shown[name]) for name in _TIMES})
 
 
+@lru_cache(1 << 14)
+def partition_of(person_id: str, partitions: int) -> int:
+    """The partition any Kafka client would choose for the key; a person mostly has several changes at once, and hashing is slow in Python."""
+    return (murmur2(person_id.encode()) & 0x7FFFFFFF) % partitions
+
+
 class KafkaMemberships:
     """``<tenant>.memberships``: key is the person, so that his changes stay in order; header ``change_id``. Idempotent, ``acks=all``."""
 
@@ -125,11 +135,14 @@ class KafkaMemberships:
     def publish(self, batch: int, rows: Sequence[Row]) -> None:
         try:
             producer = self._connected()
-            headers = [("batch", str(batch).encode())]
+            headers, partitions = [("batch", str(batch).encode())], len(producer.partitions_for(self._topic))
             sent = [
-                producer.send(self._topic, key=row.person_id.encode(), value=message_of(batch, row), headers=[("change_id", row.change_id.encode()), *headers])
+                producer.send(
+                    self._topic, key=row.person_id.encode(), value=message_of(batch, row), partition=partition_of(row.person_id, partitions),
+                    headers=[("change_id", row.change_id.encode()), *headers],
+                )
                 for row in rows
-            ]
+            ]  # fmt: skip
             producer.flush(timeout=self._timeout_s)
             for one in sent:
                 one.get(timeout=self._timeout_s)
@@ -164,7 +177,7 @@ class KafkaMemberships:
         if self._producer is None:
             ensure_topic(self._kafka.bootstrap, self._tenant, topic=self._topic, partitions=self._kafka.partitions, replication=self._kafka.replication, wait_s=2)
             self._producer = KafkaProducer(
-                bootstrap_servers=self._kafka.bootstrap, acks="all", enable_idempotence=True, linger_ms=0, compression_type="lz4",
+                bootstrap_servers=self._kafka.bootstrap, acks="all", enable_idempotence=True, linger_ms=LINGER_MS, batch_size=BATCH_BYTES, compression_type="lz4",
                 delivery_timeout_ms=int(self._timeout_s * 1000), request_timeout_ms=int(self._timeout_s * 500),
             )  # fmt: skip
         return self._producer

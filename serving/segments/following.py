@@ -225,6 +225,7 @@ class SegmentFollower:
             return True
         self._settling.finish(self._tables, self._parts.clock)
         self._end_settling()
+        self._versions.tidy()
         return False
 
     def _make_durable(self, generation: Generation) -> None:

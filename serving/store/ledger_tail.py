@@ -76,6 +76,10 @@ class LedgerTail:
                 return max(since, after + 1)
         return None
 
+    def written_since(self, definitions_hash: str) -> int | None:
+        """The epoch since which the newest ones are written under these definitions; None when they are not."""
+        return self._hash_since[-1] if self._hashes and self._hashes[-1] == definitions_hash else None
+
     def _accept_provable(self, rows: pa.Table) -> None:
         """The epochs before the first problem."""
         epochs = rows["epoch"].to_numpy()

@@ -17,6 +17,7 @@ from millrace.finish import micros
 from millrace.ledger import NOTHING
 from millrace.settings import DEFAULTS, ApiSettings
 from serving.store.answers import Pinned, Point, Profile, answer
+from serving.store.base_building import PERSON
 from serving.store.following import Follower
 from serving.store.receipts import Sealer
 
@@ -42,6 +43,17 @@ class Status:
     keys_after_cut: int
     staleness_ms: int
     decisions: int
+
+
+@dataclass(frozen=True)
+class FillingBack:
+    """Traits that are declared and not answered yet. The stream counts them since epoch ``since`` (None: it has not gone over to them); the first publish whose cut is
+    not older brings them with all of history, ``epochs`` at the head."""
+
+    traits: list[str]
+    since: int | None
+    cut: int
+    epochs: int
 
 
 class Store:
@@ -119,6 +131,17 @@ class Store:
         """Where answers stand; None until there are any."""
         with self._lock:
             return self._follower.serving.point if self._follower.serving else None
+
+    def filling_back(self) -> FillingBack | None:
+        """What of the newest definitions no published version has; None when nothing is missing."""
+        newest, ledger = self.newest(), self._follower.ledger
+        with self._lock:
+            serving = self._follower.serving
+        if serving is None or ledger is None or serving.definitions.hash == newest.hash:
+            return None
+        declared, served = (one.views[PERSON] for one in (newest, serving.definitions))
+        traits = [name for name, trait in {**declared.traits, **declared.derived}.items() if trait != served.traits.get(name, served.derived.get(name))]
+        return FillingBack(traits, ledger.written_since(newest.hash), serving.cut, serving.head)
 
     def status(self) -> Status:
         follower = self._follower

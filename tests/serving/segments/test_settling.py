@@ -62,6 +62,7 @@ def test_those_whom_nothing_has_touched_are_not_looked_at_until_their_turn(follo
     tenant.publish(cut=2)
     follow.settle()
     assert settled(follow, 2) == (3, 1, {})
+    assert [folder.name for folder in Path(follow.tables.path("store")).glob("base-*")] == ["base-2"]
     assert follow.held() == follow.directly() == follow.from_table()
 
 

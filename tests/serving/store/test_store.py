@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from millrace.identity import person_id
 from millrace.manifest import write_manifest
 from millrace.tables import LEDGER, SPEED_EDGES_TABLE, speed_view
-from serving.store.store import Store
+from serving.store.store import FillingBack, Store
 from tests.serving.store.by_hand import TRAITS, HandMade, Order, definitions_of
 from tests.serving.store.stores import StartStore, wait_until
 
@@ -279,11 +279,14 @@ def test_a_running_store_takes_in_epochs_with_a_trait_that_is_added_and_shows_it
     tenant.publish(cut=1)
     store = start_store()
     tenant.definitions, store.newest = more, lambda: more
+    assert store.filling_back() == FillingBack(["largest"], since=None, cut=1, epochs=1)
     tenant.write(Order(ANN))
     wait_until(lambda: store.status().head == 2)
     assert (store.status().complete, values(store, ANN)["orders"], "largest" in values(store, ANN)) == (True, 2, False)
+    assert store.filling_back() == FillingBack(["largest"], since=2, cut=1, epochs=2)
     tenant.publish(cut=2)
     wait_until(lambda: store.status().manifest_id == 2)
+    assert store.filling_back() is None
     assert (values(store, ANN)["orders"], values(store, ANN)["largest"]) == (2, "10")
 
 
