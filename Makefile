@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := conf/requirements.lock
 INSTALLED := $(VENV)/.installed
+CLIENTS := tests/clients/.venv/.installed
 CODE := millrace batch speed serving jobs
 DIST ?= dist
 ROOT ?=
@@ -12,7 +13,7 @@ TENANT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup jars doctor demo run test laws-long faults-long linkage-long bench lint dist lock clean
+.PHONY: help setup jars doctor demo run test test-clients laws-long faults-long linkage-long bench lint dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,12 +42,26 @@ demo: setup ## the whole story on real data
 run: setup ## run all parts on this machine until Ctrl-C (ROOT=folder, ARGS="--config FILE")
 	@$(PY) -m jobs.run_local $(if $(ROOT),--root $(ROOT)) $(if $(TENANT),--tenant $(TENANT)) $(ARGS)
 
-test: setup ## all tests except the long tiers (ARGS=tests/guards for a part)
-	@$(PY) -m pytest -m "not slow" $(ARGS)
+test: setup $(CLIENTS) ## all tests except the long tiers (ARGS=tests/guards for a part)
+	@$(PY) -m pytest -m "not slow and not node and not browser" $(ARGS)
+
+# Stock clients pin other versions of their libraries than Millrace, so those of Python have an environment of their own.
+$(CLIENTS): tests/clients/requirements.lock | $(INSTALLED)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Packages come from tests/clients/package-lock.json; Chromium from the system's packages when this is root on Debian, otherwise it must be there.
+test-clients: setup $(CLIENTS) ## the stock clients of Node.js and of browsers (needs node, npm and chromium)
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "the clients need Node.js 20 or newer with npm: install both, then 'make test-clients'" >&2; exit 2; }
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+		{ echo "the browser clients need chromium on the path: install it, then 'make test-clients'" >&2; exit 2; }
+	@npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --silent
+	@$(PY) -m pytest -m "node or browser" tests/clients $(ARGS)
 
 # What the long tiers raise, and how to raise one figure alone: tests/tiers.py.
 laws-long: setup ## the laws over many more random histories, and what is marked slow (hours)
-	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws tests/columns tests/demo/test_events.py $(ARGS)
+	@MILLRACE_LAWS=long $(PY) -m pytest tests/laws tests/columns tests/batch/test_historical_features.py tests/demo/test_events.py tests/serving/collector/test_arbitrary_dialects.py $(ARGS)
 
 faults-long: setup ## every crash point, several hits and seeds (hours)
 	@MILLRACE_FAULTS=long $(PY) -m pytest tests/faults $(ARGS)
@@ -70,6 +85,7 @@ dist: setup ## what spark-submit needs, in DIST=dist: millrace.zip (--py-files),
 lock: $(INSTALLED) ## compile conf/requirements.lock from setup.cfg; pins stay unless ARGS=--upgrade
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(PY) -m uv pip compile setup.cfg --extra test --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock" -o $(LOCK) $(ARGS)
+	@$(PY) -m uv pip compile tests/clients/requirements.in --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock" -o tests/clients/requirements.lock $(ARGS)
 
 clean: ## remove what was built or cached by tools; .venv, .cache/jars and data stay
 	@rm -rf dist build .pytest_cache .ruff_cache .hypothesis

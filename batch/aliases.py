@@ -14,11 +14,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from batch.components import components_of
+from millrace.groups import PARTED
 from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
 from millrace.node_codes import codes_of
 from millrace.positions import ages_of
-from millrace.verdicts import PARTED, judge
+from millrace.verdicts import judge
 
 if TYPE_CHECKING:
     from batch.regions import Given

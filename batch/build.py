@@ -101,7 +101,7 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
     if written_under != {definitions.hash}:
         raise ConfigurationError(
             f"the stream writes under definitions {', '.join(sorted(written_under))} but this build has {definitions.hash}; give both the same definitions directory "
-            "and restart the stream first, it announces new definitions by an epoch of its own"
+            "and run the stream first, it announces new definitions by an epoch of its own, a running one within seconds"
         )
     if serving and not full and (serving.cut, serving.definitions_hash, serving.decisions) == (ledger.head, definitions.hash, decisions.number):
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")

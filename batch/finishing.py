@@ -1,5 +1,7 @@
-"""Finishing whole columns in the driver: from merged windows to typed trait values. The Arrow form of millrace/finish.py; profiles.py uses it for what fits."""
+"""Finishing whole columns in the driver: from merged windows to typed trait values. The Arrow form of millrace/finish.py; profiles.py uses it for what fits,
+features/ for every row."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,14 +17,15 @@ from millrace.trait_values import is_simple
 from millrace.traits import Trait, View
 
 
-def finish_persons(merged: pa.Table, view: View, *, keep: list[str], as_of: datetime) -> pa.Table:
-    """The columns to ``keep`` and one column a trait. In: those and the columns of ``window_column``; null states are nothing seen."""
-    found = merged.select(keep)
+def finish_persons(merged: pa.Table, view: View, *, keep: list[str], as_of: datetime | Sequence[int]) -> pa.Table:
+    """The columns to ``keep`` and one column a trait, as of a time or of an instant for each row (microseconds). In: those and the columns of ``window_column``;
+    null states are nothing seen."""
+    found, at = merged.select(keep), micros(as_of) if isinstance(as_of, datetime) else as_of
     for name, trait in view.traits.items():
         states = [merged[window_column(trait, n)].combine_chunks() for n in range(len(trait.states))]
-        found = found.append_column(name, _value(trait, states) if is_simple(trait) else finished_column(trait, states, micros(as_of)))
+        found = found.append_column(name, _value(trait, states) if is_simple(trait) else finished_column(trait, states, at))
     finished = {name: found[name].combine_chunks() for name in view.traits}
-    for name, column in derived_columns(finished, view, micros(as_of)).items():
+    for name, column in derived_columns(finished, view, at).items():
         found = found.append_column(name, column)
     return found
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.crowds import crowded_nodes
 from millrace.delta import TenantTables
 from millrace.edges import ends, touches
 from millrace.errors import NothingToDo
@@ -67,7 +68,10 @@ def touched_nodes(tables: TenantTables, head: Head, published: pa.Table, *, afte
     left_alone = left_alone.filter(
         pc.invert(pc.is_in(left_alone["node"], value_set=published.filter(pc.is_valid(published["isolated"]))["node"].combine_chunks()))
     )
-    beside = ends(newer.filter(touches(newer, left_alone["node"].combine_chunks())))
+    beside = pc.unique(pa.concat_arrays([
+        ends(newer.filter(touches(newer, left_alone["node"].combine_chunks()))),
+        _beside(edges, left_alone.filter(pc.equal(left_alone["isolated"], "crowded"))["node"].combine_chunks()),
+    ]))  # fmt: skip
     now = pc.is_in(nodes["component"], value_set=_components(nodes, pa.concat_arrays([told, beside])))
     return nodes.filter(pc.or_(now, pc.is_in(nodes["node"], value_set=before["node"].combine_chunks())))
 
@@ -78,17 +82,27 @@ def nodes_around(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: R
 
     Other components are looked at when an edge that used to be refused leads there now.
     """
-    first = pc.unique(pa.concat_arrays([ends(newer), _beside(edges, decided)]))
+    crowded = _crowded(published, edges, newer, rules)
+    at_cut = published.filter(pc.equal(published["isolated"], "crowded"))["node"].to_pylist()
+    moved = pa.concat_arrays([decided, pa.array(sorted(crowded.difference(at_cut)), pa.string())])
+    first = pc.unique(pa.concat_arrays([ends(newer), _beside(edges, moved)]))
     among = _components(published, first)
     while True:
         inside = pc.unique(pa.chunked_array([*published.filter(pc.is_in(published["component"], value_set=among))["node"].chunks, first]))
         near = pa.concat_tables([edges.filter(touches(edges, inside)), newer])
-        found = resolve(near, rules, decisions)
+        found = resolve(near, rules, decisions, crowded)
         reached = pa.concat_arrays([ends(near.filter(found.refused.is_null())), _partners(inside, decisions)])
         more = pc.unique(pa.concat_arrays([among, _components(published, reached.filter(pc.invert(pc.is_in(reached, value_set=inside))))]))
         if len(more) == len(among):
             return found.nodes.filter(pc.is_in(found.nodes["node"], value_set=inside))
         among = more
+
+
+def _crowded(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: Rules) -> frozenset[str]:
+    """Nodes that are over at the head (millrace/crowds.py)."""
+    many = published.filter(pc.is_valid(published["linked"]))
+    linked = dict(zip(many["node"].to_pylist(), many["linked"].to_pylist(), strict=True))
+    return crowded_nodes(rules, linked, newer.select(["a", "b"]), lambda nodes: edges.filter(touches(edges, nodes)).select(["a", "b"]))
 
 
 def nodes_at(published: pa.Table, touched: pa.Table) -> pa.Table:

@@ -1,6 +1,6 @@
 """Edges cut into regions that can be judged one by one: edges, rules and decisions in; the same edges with a region each, and those cut off, out. batch/spark_persons.py calls it.
 
-A region is a union of components: every edge that may join is inside one. Only blocked, removed and shared nodes and aliases of too many values lie between
+A region is a union of components: every edge that may join is inside one. Only blocked, removed, crowded and shared nodes and aliases of too many values lie between
 regions, and edges there are refused whatever else there is. They are found here, by names; numbers stand for names only where components are found, so that two
 names with one number make a region larger and never an answer wrong (docs/adr/0019).
 """
@@ -17,9 +17,10 @@ from pyspark.storagelevel import StorageLevel
 
 from batch.aliases import Aliases, aliases_of, pairs_table
 from batch.components import PAIRS_AT_ONCE, Components, components_of
+from batch.crowds import crowded, many_linked
 from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
-from millrace.verdicts import BLOCKED, REASONS, REMOVED, SHARED
+from millrace.verdicts import BLOCKED, CROWDED, REASONS, REMOVED, SHARED
 
 SENT_ROWS = 1_000_000
 """Rows up to which a table of nodes is sent to every worker rather than all edges through a shuffle: some 100 MB."""
@@ -80,17 +81,19 @@ class Given:
 
 @dataclass(frozen=True)
 class Regions:
-    """``inside``: edges with their region, and for each node at an edge that is cut a pair with itself, which says that it is there (``is_shared``: that it
-    is shared). ``refused``: the edges that are cut, with the reason. ``rounds``: how many the components took."""
+    """``inside``: edges with their region, and for each node at an edge that is cut a pair with itself, which says that it is there (``alone``: that it
+    is SHARED or CROWDED). ``refused``: the edges that are cut, with the reason. ``many``: nodes seen with many others. ``rounds``: how many the components took."""
 
     inside: DataFrame
     refused: DataFrame
+    many: DataFrame | None
     rounds: int
 
 
 def regions_of(given: Given) -> Regions:
     """The regions; ``given.kept`` is what the caller frees after use."""
-    nobodys = _nobodys(given)
+    many = many_linked(given)
+    nobodys = _nobodys(given, many)
     open_pairs = _marked(given, nobodys).filter((F.col("a") != F.col("b")) & (F.col("code") == 0))
     aliases = aliases_of(given, open_pairs.select("a", "b", "first_seen"))
     isolated = given.beside(nobodys.union(_shared(given, open_pairs.select("a", "b"), aliases)))
@@ -101,13 +104,14 @@ def regions_of(given: Given) -> Regions:
     aside = given.keep(marked.filter(~is_pair))
     cut = aside.filter("code > 0")
     reason = F.element_at(F.array(*(F.lit(reason) for reason in REASONS[1:])), F.col("code"))
-    return Regions(_inside(given, marked.filter(is_pair), aside, found), cut.select("a", "b", reason.alias("reason")), found.rounds)
+    return Regions(_inside(given, marked.filter(is_pair), aside, found), cut.select("a", "b", reason.alias("reason")), many, found.rounds)
 
 
-def _nobodys(given: Given) -> DataFrame:
-    """Nodes that are blocked or removed."""
+def _nobodys(given: Given, many: DataFrame | None) -> DataFrame:
+    """Nodes that are blocked, removed or crowded."""
     numbers = dict.fromkeys(given.rules.blocked, BLOCKED) | dict.fromkeys(given.decisions.removed, REMOVED)
-    return given.small(pa.table({"node": pa.array(list(numbers), pa.string()), "number": pa.array(list(numbers.values()), pa.int32())}))
+    listed = given.small(pa.table({"node": pa.array(list(numbers), pa.string()), "number": pa.array(list(numbers.values()), pa.int32())}))
+    return listed if many is None else given.beside(listed.union(crowded(given, many).select("node", F.lit(CROWDED).cast("int"))))
 
 
 def _marked(given: Given, isolated: DataFrame, aliases: Aliases | None = None) -> DataFrame:
@@ -120,7 +124,7 @@ def _marked(given: Given, isolated: DataFrame, aliases: Aliases | None = None) -
         found = found.join(aliases.crowded.withColumnRenamed("code", "crowded"), on=["a", "b"], how="left")
         crowded = F.col("crowded")
     code = F.lit(0)
-    for reason in (SHARED, BLOCKED, REMOVED):
+    for reason in (SHARED, BLOCKED, REMOVED, CROWDED):
         code = F.when((F.coalesce("alone_a", F.lit(0)) == reason) | (F.coalesce("alone_b", F.lit(0)) == reason), reason).otherwise(code)
     code = F.when(F.col("a") == F.col("b"), 0).otherwise(F.coalesce(crowded, code))
     return found.select(*given.edges.columns, "alone_a", "alone_b", code.cast("int").alias("code"))
@@ -149,6 +153,11 @@ def _shared(given: Given, pairs: DataFrame, aliases: Aliases) -> DataFrame:
     return found.select("node", F.lit(SHARED).cast("int").alias("number"))
 
 
+def _told(number: Column) -> Column:
+    """Why a node is isolated where its region does not show it: blocked and removed ones are known by name."""
+    return F.when(number.isin(SHARED, CROWDED), number)
+
+
 def _decided(given: Given) -> DataFrame:
     """Pairs of numbers that decisions join."""
     return given.session.createDataFrame(pairs_table(given.joined)).select(given.number(F.col("a")).alias("u"), given.number(F.col("b")).alias("v"))
@@ -156,13 +165,13 @@ def _decided(given: Given) -> DataFrame:
 
 def _inside(given: Given, pairs: DataFrame, aside: DataFrame, found: Components) -> DataFrame:
     """The smaller end of a pair is somebody's parent, and most of those stand for themselves: their labels are few enough to be sent to the edges."""
-    pairs = pairs.withColumn("number", F.least(given.number(F.col("a")), given.number(F.col("b")))).withColumn("is_shared", F.lit(False))
-    ends = (F.struct(F.col(end).alias("node"), F.col(f"hint_{end}").alias("hint"), "first_seen", (F.col(f"alone_{end}") == SHARED).alias("is_shared")) for end in "ab")
+    pairs = pairs.withColumn("number", F.least(given.number(F.col("a")), given.number(F.col("b")))).withColumn("alone", F.lit(None).cast("int"))
+    ends = (F.struct(F.col(end).alias("node"), F.col(f"hint_{end}").alias("hint"), "first_seen", _told(F.col(f"alone_{end}")).alias("alone")) for end in "ab")
     cut = aside.filter("code > 0").select(F.inline(F.array(*ends)))
-    cut = cut.groupBy("node").agg(F.min("hint").alias("hint"), F.min("first_seen").alias("first_seen"), F.max("is_shared").alias("is_shared"))
-    cut = cut.select(F.col("node").alias("a"), F.col("node").alias("b"), F.col("hint").alias("hint_a"), F.col("hint").alias("hint_b"), "first_seen", "is_shared")
-    lone = aside.filter("a = b").withColumn("is_shared", F.lit(False)).select(*cut.columns).union(cut).withColumn("number", given.number(F.col("a")))
-    columns = [*given.edges.columns, "is_shared", "region"]
+    cut = cut.groupBy("node").agg(F.min("hint").alias("hint"), F.min("first_seen").alias("first_seen"), F.max("alone").alias("alone"))
+    cut = cut.select(F.col("node").alias("a"), F.col("node").alias("b"), F.col("hint").alias("hint_a"), F.col("hint").alias("hint_b"), "first_seen", "alone")
+    lone = aside.filter("a = b").withColumn("alone", F.lit(None).cast("int")).select(*cut.columns).union(cut).withColumn("number", given.number(F.col("a")))
+    columns = [*given.edges.columns, "alone", "region"]
     with_region = [rows.join(labels.toDF("number", "label"), on="number", how="left").withColumn("region", F.coalesce("label", "number")).select(*columns)
                    for rows, labels in ((pairs, given.beside(found.parents)), (lone, found.labels))]  # fmt: skip
     return with_region[0].union(with_region[1])

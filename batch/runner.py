@@ -31,11 +31,16 @@ class BatchRunner:
 
     def __init__(self, spark: SparkSession, tables: TenantTables, definitions: Definitions, settings: BatchSettings) -> None:
         self._spark, self._tables, self._definitions, self._settings = spark, tables, definitions, settings
+        self._adopted = definitions
         for table in (OPS_REQUESTS, OPS_RUNS):
             tables.create(table)
         self._answered = set(tables.read(OPS_RUNS, columns=["request_id"])["request_id"].to_pylist())
         self._version = -1
         self._due, self._refresh_due = (time.monotonic() + pause for pause in (settings.every, settings.refresh_every))
+
+    def adopt(self, definitions: Definitions) -> None:
+        """The stream writes under these from now on: the next turn fills them back. Any thread may tell."""
+        self._adopted = definitions
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
@@ -57,6 +62,9 @@ class BatchRunner:
             self._attempt("build", None, request_id=None)
 
     def _turn(self) -> None:
+        if self._adopted is not self._definitions:
+            self._definitions = self._adopted
+            self._fill_back()
         for request in self._open_requests():
             self._attempt(request["action"], request["arguments"], request_id=request["request_id"])
             self._answered.add(request["request_id"])

@@ -52,7 +52,7 @@ class SparkEngine:
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         log = self._spark.read.format("delta").load(self._tables.path(EVENTS))
         history = log.filter(F.col("epoch") <= after) if after > NOTHING else None
-        rows = _with_values(self._respelt(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until))), specs_of(definitions))
+        rows = with_values(respelt(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), self._respelling), specs_of(definitions))
         marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
         escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
         at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
@@ -69,7 +69,7 @@ class SparkEngine:
         if parts[0].states is None:
             (part,) = parts
             narrow = events.select("identifiers", "event_time", "epoch", "partition", "offset")
-            return self.merge(part, [narrow.mapInArrow(_whole(edges_of), ddl(part.batch.schema))])
+            return self.merge(part, [narrow.mapInArrow(whole(edges_of), ddl(part.batch.schema))])
         states: dict[State, frozenset[int]] = {}
         for part in parts:
             for state, hops in (part.states or {}).items():
@@ -100,7 +100,7 @@ class SparkEngine:
         def kernel(table: pa.Table) -> pa.Table:
             return merge_rows(table, keys=part.keys, kinds=part.kinds)
 
-        return self._by_key(part, _union(rows)).mapInArrow(_whole(kernel), ddl(_schema(part)))
+        return self._by_key(part, _union(rows)).mapInArrow(whole(kernel), ddl(_schema(part)))
 
     def differing(self, part: Part, before: Sequence[DataFrame], after: Sequence[DataFrame]) -> Compared:
         keys = pa.schema([part.batch.schema.field(name) for name in part.keys])
@@ -113,7 +113,7 @@ class SparkEngine:
             return pa.concat_tables([summary, conform(differing.slice(0, SHOWN), found)])
 
         sides = [_union(side).select("*", F.lit(number).alias("side")) for number, side in enumerate((before, after))]
-        rows = self._by_key(part, _union(sides)).mapInArrow(_whole(kernel), ddl(found)).toArrow()
+        rows = self._by_key(part, _union(sides)).mapInArrow(whole(kernel), ddl(found)).toArrow()
         compared, differing = (pc.sum(rows[name]).as_py() or 0 for name in ("compared", "differing"))
         return Compared(rows=compared, differing=differing, examples=rows.filter(rows["columns"].is_valid()).select([*part.keys, "columns"]).slice(0, SHOWN))
 
@@ -131,15 +131,6 @@ class SparkEngine:
         while self._kept:
             self._kept.pop().unpersist()
 
-    def _respelt(self, log: DataFrame) -> DataFrame:
-        """Epochs under another normaliser with today's identifiers; only their rows go through Python."""
-        respelling, rows = self._respelling, log.select(*LOG_COLUMNS, "payload")
-        if not respelling.until:
-            return rows
-        old = rows.filter(F.col("epoch") <= respelling.until)
-        kernel = _each(lambda table: respelling.rows(table))
-        return rows.filter(F.col("epoch") > respelling.until).unionByName(old.mapInArrow(kernel, old.schema))
-
     def _keep(self, frame: DataFrame) -> DataFrame:
         self._kept.append(frame.persist())
         return frame
@@ -148,7 +139,17 @@ class SparkEngine:
         return rows.repartition(self._partitions, *part.keys)
 
 
-def _with_values(log: DataFrame, specs: list[tuple[str, str]]) -> DataFrame:
+def respelt(log: DataFrame, respelling: Respelling) -> DataFrame:
+    """Rows of the log with payloads, epochs under another normaliser with today's identifiers; only their rows go through Python."""
+    rows = log.select(*LOG_COLUMNS, "payload")
+    if not respelling.until:
+        return rows
+    old = rows.filter(F.col("epoch") <= respelling.until)
+    kernel = _each(lambda table: respelling.rows(table))
+    return rows.filter(F.col("epoch") > respelling.until).unionByName(old.mapInArrow(kernel, old.schema))
+
+
+def with_values(log: DataFrame, specs: list[tuple[str, str]]) -> DataFrame:
     """The log's rows with typed values in the place of their payloads: only payloads go to Python and only values come back."""
     kinds = {name: values.type for name, values in typed_values(pa.chunked_array([], pa.string()), specs).items()}
     if not kinds:
@@ -176,10 +177,10 @@ def _spark_type(kind: pa.DataType) -> str:
         return f"DECIMAL({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):
         return "TIMESTAMP"
-    return {pa.string(): "STRING", pa.int64(): "BIGINT", pa.int32(): "INT", pa.binary(): "BINARY"}[kind]
+    return {pa.string(): "STRING", pa.int64(): "BIGINT", pa.int32(): "INT", pa.binary(): "BINARY", pa.bool_(): "BOOLEAN"}[kind]
 
 
-def _whole(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def whole(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A partition as one table through the kernel."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -19,7 +19,7 @@ from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
 from millrace.resolution import EVIDENCE, resolve
 from millrace.tables import NODES, REFUSED
-from millrace.verdicts import REASONS, SHARED
+from millrace.verdicts import CROWDED, REASONS, SHARED
 
 log = logging.getLogger(__name__)
 _FOUND = pa.schema([*NODES, *REFUSED])
@@ -38,11 +38,14 @@ class Found:
 def persons_of(given: Given, *, partitions: int) -> Found:
     """Persons and refused edges: what resolution.resolve says of all edges at once. ``given.kept`` is what the caller frees after use."""
     regions = regions_of(given)
-    whole = regions.inside.repartition(partitions, "region").select(*EVIDENCE, "is_shared")
+    whole = regions.inside.repartition(partitions, "region").select(*EVIDENCE, "alone")
     found = whole.mapInArrow(_judged(given.rules, given.decisions), ddl(_FOUND)).persist(StorageLevel.DISK_ONLY)
     given.kept.append(found)
     refused = found.filter("a IS NOT NULL").select(*REFUSED.names).union(regions.refused)
-    return Found(found.filter("node IS NOT NULL").select(*NODES.names), refused, regions.rounds)
+    nodes = found.filter("node IS NOT NULL")
+    if regions.many is not None:
+        nodes = nodes.drop("linked").join(given.beside(regions.many), on="node", how="left")
+    return Found(nodes.select(*NODES.names), refused, regions.rounds)
 
 
 def _judged(rules: Rules, decisions: Decisions) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -54,11 +57,12 @@ def _judged(rules: Rules, decisions: Decisions) -> Callable[[Iterator[pa.RecordB
 
 
 def _of_regions(edges: pa.Table, rules: Rules, decisions: Decisions) -> Iterator[pa.RecordBatch]:
-    """Rows of whole regions. A shared node is there without the edges that show that it is shared."""
+    """Rows of whole regions. A shared or crowded node is there without the edges that show that it is so."""
     found = resolve(edges.select(list(EVIDENCE)), rules, decisions)
-    nodes, shared = found.nodes, edges["a"].filter(edges["is_shared"])
-    if len(shared):
-        isolated = pc.if_else(pc.is_in(nodes["node"], value_set=shared.combine_chunks()), REASONS[SHARED], nodes["isolated"])
+    nodes = found.nodes
+    for number in (SHARED, CROWDED):
+        alone = edges["a"].filter(pc.equal(edges["alone"], number))
+        isolated = pc.if_else(pc.is_in(nodes["node"], value_set=alone.combine_chunks()), REASONS[number], nodes["isolated"])
         nodes = nodes.set_column(nodes.schema.get_field_index("isolated"), NODES.field("isolated"), isolated)
     refused = pa.table([edges["a"], edges["b"], found.refused], schema=REFUSED).filter(found.refused.is_valid())
     for rows in (nodes, refused):

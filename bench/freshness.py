@@ -110,12 +110,12 @@ def _basic(key: str) -> str:
     return "Basic " + b64encode(f"{key}:".encode()).decode()
 
 
-def _call(url: str, body: dict[str, Any] | None, authorization: str) -> int:
+def _call(url: str, body: dict[str, Any] | None, authorization: str, *, timeout_s: float = 30) -> int:
     request = urllib.request.Request(
         url, data=json.dumps(body).encode() if body is not None else None, headers={"Authorization": authorization, "Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

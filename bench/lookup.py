@@ -112,6 +112,13 @@ class RedisClient:
         if self._socket.recv(16) != b"+OK\r\n":
             raise RuntimeError("Redis refused a value")
 
+    def hset(self, key: bytes, fields: list[bytes]) -> None:
+        """``fields``: name and value, turn about."""
+        parts = [b"HSET", key, *fields]
+        self._socket.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
+        if not self._socket.recv(32).startswith(b":"):
+            raise RuntimeError("Redis refused a hash")
+
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Tables of a tenant with many profiles, made from nothing: what bench/lookup.py and bench/tail.py put under the store. Numbers mean nothing, shapes do."""
+"""Tables of a tenant with many profiles, made from nothing: what the benches put under the store. Numbers mean nothing, shapes do."""
 
 import hashlib
 import time
@@ -17,7 +17,7 @@ from millrace.identity import person_id
 from millrace.manifest import Manifest, write_manifest
 from millrace.sketches import LG_K
 from millrace.tables import BATCH_EDGES, BATCH_NODES, LEDGER, MANIFESTS, POSITION, SPEED_EDGES_TABLE, batch_view, speed_view, state_type
-from millrace.traits import State
+from millrace.traits import State, View
 
 DAY, HOUR = 86_400, 3_600
 DAYS, HOURS = 24, 8
@@ -50,10 +50,11 @@ def publish(tables: TenantTables, manifest_id: int, versions: dict[str, int], *,
     write_manifest(tables, Manifest(manifest_id, datetime.now(UTC), "full", cut, "{}", versions, definitions.hash, definitions.to_json(), {}))
 
 
-def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.random.Generator) -> None:
+def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.random.Generator, definitions: Definitions = DEFINITIONS) -> None:
     """An epoch in which each of the nodes orders something; the ledger last, as the speed layer writes it."""
     nodes = sorted(set(nodes))
-    rows = view_rows(nodes, rng, days=1, hours=1, event=ORDER).append_column("epoch", pa.array([epoch] * (3 * len(nodes)), pa.int64()))
+    view = definitions.views["person"]
+    rows = view_rows(nodes, rng, tiles=(1, 1), event=ORDER, view=view).append_column("epoch", pa.array([epoch] * (3 * len(nodes)), pa.int64()))
     accepted = pc.sum(rows["count"]).as_py() or 0
     edges = pa.Table.from_pylist(
         [
@@ -62,27 +63,28 @@ def write_epoch(tables: TenantTables, epoch: int, nodes: list[str], *, rng: np.r
         ],
         schema=SPEED_EDGES_TABLE.schema,
     )
-    tables.append(speed_view("person", VIEW), rows, app_id="bench", epoch=epoch)
+    tables.append(speed_view("person", view), rows, app_id="bench", epoch=epoch)
     tables.append(SPEED_EDGES_TABLE, edges, app_id="bench", epoch=epoch)
     row = {"shard": "0", "epoch": epoch, "topic": "bench", "partition": 0, "start_offset": epoch * 10**6, "end_offset": (epoch + 1) * 10**6}
-    row |= {"accepted": accepted, "rejected": 0, "duplicate": 0, "definitions_hash": DEFINITIONS.hash, "committed_at": datetime.now(UTC)}
+    row |= {"accepted": accepted, "rejected": 0, "duplicate": 0, "definitions_hash": definitions.hash, "committed_at": datetime.now(UTC)}
     tables.append(LEDGER, pa.Table.from_pylist([row], schema=LEDGER.schema), app_id="bench", epoch=epoch)
 
 
-def view_rows(nodes: list[str], rng: np.random.Generator, *, days: int = DAYS, hours: int = HOURS, event: str | None = None) -> pa.Table:
-    """For each node the all-time tile, ``days`` day tiles of the last 80 days and ``hours`` hour tiles of the last two days: every state set, or those
-    that an event of one name sets."""
+def view_rows(nodes: list[str], rng: np.random.Generator, *, tiles: tuple[int, int] = (DAYS, HOURS), event: str | None = None, view: View = VIEW) -> pa.Table:
+    """For each node the all-time tile, some day tiles of the last 80 days and hour tiles of the last two days, as many as ``tiles`` says: every state set, or
+    those that an event of one name sets."""
+    days, hours = tiles
     today = int(time.time()) // DAY * DAY
-    tiles = [(0, 0), *((DAY, today - n * (80 // days) * DAY) for n in range(days)), *((HOUR, today - n * 2 * HOUR) for n in range(hours))]
-    hops, starts = np.array(tiles).T
-    count = len(nodes) * len(tiles)
+    chosen = [(0, 0), *((DAY, today - n * (80 // days) * DAY) for n in range(days)), *((HOUR, today - n * 2 * HOUR) for n in range(hours))]
+    hops, starts = np.array(chosen).T
+    count = len(nodes) * len(chosen)
     hop = np.tile(hops, len(nodes))
     columns: dict[str, Any] = {
-        "key": pa.array(nodes, pa.string()).take(pa.array(np.repeat(np.arange(len(nodes)), len(tiles)))),
+        "key": pa.array(nodes, pa.string()).take(pa.array(np.repeat(np.arange(len(nodes)), len(chosen)))),
         "hop": pa.array(hop, pa.int32()),
         "hop_start": pa.array(np.tile(starts, len(nodes)) * 10**6).cast(pa.timestamp("us", tz="UTC")),
     }
-    for state, kept in VIEW.states.items():
+    for state, kept in view.states.items():
         samples = pa.array(_samples(state), state_type(state))
         is_set = np.isin(hop, sorted(kept)) & (event is None or (state.type is None and state.events in ((), (event,))))
         picked = pa.array(rng.integers(0, len(samples), count), mask=~is_set)

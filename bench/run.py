@@ -16,9 +16,13 @@ NAMES = {
     "speed": ("speed path events/s ÷ Kafka → noop with the same parse", "higher"),
     "freshness": ("acknowledged → visible, median ÷ trigger of a stock Kafka → Delta append", "lower"),
     "lookup": ("merged lookup p99 ÷ Redis GET over TCP p99", "lower"),
+    "lookup_over_http": ("100 traits and 100 segments over HTTP at 1,000 requests/s, p99 ÷ Redis HGETALL of the finished values, p99", "lower"),
+    "memberships": ("acknowledged → membership on Kafka, p95 ÷ trigger of Kafka → noop", "lower"),
+    "settling": ("settling a publish after 1 % of the people changed ÷ settling everybody", "lower"),
     "rebuild": ("full batch rebuild ÷ the same aggregation by DuckDB", "lower"),
     "persons": ("persons of 6.5 million edges, Delta to Delta ÷ SciPy's connected components alone", "lower"),
     "persons_on_spark": ("edges per CPU second on Spark's executors ÷ the same in the driver", "higher"),
+    "features": ("historical features of 50,000 rows, 10 of each ÷ a range join of DuckDB over the same Delta log", "lower"),
     "sightings": ("pairs/s the store takes in after the cut ÷ union-find over integers in the same Python", "higher"),
     "collector": ("collector events/s per core ÷ bare endpoint that acknowledges nothing", "higher"),
 }

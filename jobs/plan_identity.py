@@ -43,7 +43,7 @@ def _lines(plan: Plan) -> list[str]:
             rest = f" and {len(person['identifiers']) - 8:,} more" if len(person["identifiers"]) > 8 else ""
             lines.append(f"  {kind} {person['person']}: {identifiers}{rest}")
     if any(plan.counts.values()):
-        lines.append("in brackets: the person before a merge, after any other change; restart the stream with these definitions to apply them, the next build is a full one")
+        lines.append("in brackets: the person before a merge, after any other change; put these definitions where the stream reads them to apply them, the next build is a full one")
     return lines
 
 

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             counts = ", ".join(f"{count:,} {name}" for name, count in one.linked_by_namespace.items())
             table.add_row(one.node, one.value, f"{one.linked:,}", counts, f"nobody: {one.isolated}" if one.isolated else "as far as the rules allow")
         Console(width=160).print(table)
-        print(f"isolated of all: {found.isolated['blocked']:,} blocked, {found.isolated['shared']:,} shared; as of epoch {found.receipt.head}")
+        print(f"isolated of all: {', '.join(f'{count:,} {reason}' for reason, count in found.isolated.items())}; as of epoch {found.receipt.head}")
     return 0
 
 

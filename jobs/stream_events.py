@@ -4,15 +4,16 @@ import argparse
 import logging
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 from batch.runner import BatchRunner
 from millrace.config import add_options, settings_of
-from millrace.definitions import load_definitions
 from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
 from millrace.local.processes import exit_on_signals
+from millrace.newest_definitions import NewestDefinitions
 from millrace.runs import RunRecord
 from millrace.session import create_session
 from speed.driver import run_driver
@@ -41,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         with RunRecord(tables, "stream_events"), ExitStack() as leases:
             for writer in ("speed", "batch", "serving") if options.with_batch else ("speed",):
                 leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
-            definitions = load_definitions(settings.definitions)
+            definitions = NewestDefinitions(Path(settings.definitions))
             spark = create_session("stream_events", **dict(settings.spark))
-            runner = BatchRunner(spark, tables, definitions, settings.batch) if options.with_batch else None
-            run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner.run if runner else None)
+            runner = BatchRunner(spark, tables, definitions(), settings.batch) if options.with_batch else None
+            run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner)
     except MillraceError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -16,8 +16,11 @@ from millrace.errors import ConfigurationError
 from millrace.identity_rules import IdentityRules, NamespaceRules
 from millrace.linkage_rules import LinkageRules
 from millrace.segments import Segment, Segments, segment_problems, segments_hash
+from millrace.sources import UNDECLARED, Breaker, Source, Sources
 from millrace.spellings import FIRST_NORMALISER
+from millrace.tracking_plan import TrackingPlan, plan_hash, read_plan
 from millrace.traits import NAME, State, Trait, View, further_problems
+from millrace.webhooks import Webhook
 from millrace.yaml_files import did_you_mean, read_yaml
 
 _TREE = Path(__file__).resolve().parent.parent
@@ -35,25 +38,33 @@ _RULES_KEYS = {
     "namespaces": {3: tuple(NamespaceRules.model_fields)},
     "linkage": {2: tuple(LinkageRules.model_fields)},
 }
+_VALUE_KEYS = ("at", "text", "as")
+_SOURCE_KEYS = {
+    "": {2: tuple(Source.model_fields), 3: tuple(Breaker.model_fields)},
+    "webhook": {3: tuple(Webhook.model_fields), 4: _VALUE_KEYS, 5: _VALUE_KEYS},
+}
 _SEGMENT_KEYS = {2: tuple(Segment.model_fields)}
 _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 
 class Definitions(BaseModel):
     """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows. ``identity``: who is one person.
-    ``segments``: rules over the traits of a person."""
+    ``segments``: rules over the traits of a person. ``sources``: where events come from. ``tracking_plan``: what their messages look like."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     views: dict[str, View]
     identity: IdentityRules = Field(default_factory=IdentityRules)
     segments: Segments = Field(default_factory=dict)
+    sources: Sources = Field(default_factory=dict)
+    tracking_plan: TrackingPlan = ()
 
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self._shown()
-        shown.pop("segments", None)  # they have a hash of their own: no state depends on them
+        for name in ("segments", "sources", "tracking_plan"):  # no state depends on them
+            shown.pop(name, None)
         del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         if shown["identity"]["normaliser"] == FIRST_NORMALISER:
             del shown["identity"]["normaliser"]  # hashes of then stay what they were
@@ -67,6 +78,15 @@ class Definitions(BaseModel):
     def segments_hash(self) -> str:
         """16 hex digits that change when the rule of a segment changes."""
         return segments_hash(self.segments)
+
+    @cached_property
+    def plan_hash(self) -> str | None:
+        """16 hex digits that change when a record could get another verdict; None without a tracking plan."""
+        return plan_hash(self.tracking_plan, self.sources)
+
+    def source(self, name: str) -> Source:
+        """What is declared about a source."""
+        return self.sources.get(name, UNDECLARED)
 
     def to_json(self) -> str:
         """Text from which ``from_json`` makes equal definitions: kept in each manifest."""
@@ -94,15 +114,34 @@ def load_definitions(directory: str | Path) -> Definitions:
     path = directory / "views.yml"
     found = read_yaml(path, missing="a definitions directory holds at least views.yml (example: conf/tenants/default/views.yml)")
     problems = list(_problems(path, found))
-    rules_path = directory / "identity.yml"
-    rules = read_yaml(rules_path, missing="it was there a moment ago") if rules_path.exists() else {}
+    rules_path, segments_path, sources_path = (directory / name for name in ("identity.yml", "segments.yml", "sources.yml"))
+    rules, segments, sources = map(_optional, (rules_path, segments_path, sources_path))
     problems += _rules_problems(rules_path, rules)
-    segments_path = directory / "segments.yml"
-    segments = (read_yaml(segments_path, missing="it was there a moment ago") if segments_path.exists() else None) or {}
     problems += _segments_problems(segments_path, segments, found if not problems else None)
+    problems += _sources_problems(sources_path, sources)
+    plan, plan_problems = read_plan(directory / "tracking_plan", _sentence)
+    problems += plan_problems
     if problems:
         raise ConfigurationError(problems)
-    return Definitions(views=found, identity=rules, segments=segments)
+    return Definitions(views=found, identity=rules, segments=segments, sources=sources, tracking_plan=plan)
+
+
+def _optional(path: Path) -> Any:
+    """What a file holds that need not be there; an empty one says nothing."""
+    found = read_yaml(path, missing="it was there a moment ago") if path.exists() else None
+    return {} if found is None else found
+
+
+def _sources_problems(path: Path, found: Any) -> Iterator[str]:
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        yield f"{path}: a mapping of names to sources is needed, for example `shop: {{mode: quarantine}}`; words such as yes or null need quotes in YAML"
+        return
+    try:
+        TypeAdapter(Sources).validate_python(found)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            within = problem["loc"][1] if len(problem["loc"]) > 2 else ""
+            yield f"{path}: {_sentence(problem, _SOURCE_KEYS['webhook' if within == 'webhook' else ''])}"
 
 
 def _segments_problems(path: Path, found: Any, views: Any) -> Iterator[str]:

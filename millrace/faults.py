@@ -21,6 +21,9 @@ CRASH_POINTS = (
     "batch.states_written",  # new versions of the batch tables exist, nobody knows them
     "batch.proved",  # the proof holds, what changes in identity is noted, the manifest row is not written
     "batch.manifest_written",  # the version is published, old ones are not yet dropped
+    "replay.chosen",  # rejected records are repaired and judged, none of them is sent
+    "replay.sent",  # the broker has acknowledged them, log/replays does not know
+    "replay.noted",  # log/replays has them
     "segments.decided",  # changes and position are in the follower's own state, nobody else has them
     "segments.appended",  # serving/segment_changes has the batch, Kafka has not
     "segments.published",  # the broker has acknowledged the batch, the state does not know

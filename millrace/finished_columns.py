@@ -1,7 +1,8 @@
 """Finished traits as typed Arrow columns, each value by the same function the store uses. The publish of profiles calls it, in the driver and on executors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,14 @@ _EXACT = Context(prec=60)
 """Python's usual 28 digits are too few for a variance."""
 
 
-def finished_column(trait: Trait, states: list[pa.Array], at: int) -> pa.Array:
-    """The trait's value of each row as of ``at`` (microseconds), from a column a state; null states are nothing seen."""
+Instants = int | Sequence[int]
+"""Microseconds: one instant for all rows, or one for each."""
+
+
+def finished_column(trait: Trait, states: list[pa.Array], at: Instants) -> pa.Array:
+    """The trait's value of each row as of ``at``, from a column a state; null states are nothing seen."""
     columns = [_with_none(column, state) for column, state in zip(states, trait.states, strict=True)]
-    values = [tell(trait, merged, at).value for merged in zip(*columns, strict=True)]
+    values = [tell(trait, merged, when).value for merged, when in zip(zip(*columns, strict=True), each(at, len(states[0])), strict=True)]
     kind = trait_type(trait)
     if trait.answers == "list":
         return pa.array([None if value is None else [typed(one, kind.value_type) for one in value] for value in values], kind)
@@ -33,11 +38,17 @@ def finished_column(trait: Trait, states: list[pa.Array], at: int) -> pa.Array:
     return _of_type(values, kind)
 
 
-def derived_columns(finished: Mapping[str, pa.Array], view: View, at: int) -> dict[str, pa.Array]:
+def derived_columns(finished: Mapping[str, pa.Array], view: View, at: Instants) -> dict[str, pa.Array]:
     """The derived traits of each row, by name, from the finished traits they are computed from."""
-    rows = zip(*(raw_values(finished[name]) for name in view.inputs), strict=True) if view.inputs else [()] * len(next(iter(finished.values())))
-    found = [evaluate(view.compiled, dict(zip(view.inputs, row, strict=True)), at) for row in rows]
+    count = len(next(iter(finished.values())))
+    rows = zip(*(raw_values(finished[name]) for name in view.inputs), strict=True) if view.inputs else [()] * count
+    found = [evaluate(view.compiled, dict(zip(view.inputs, row, strict=True)), when) for row, when in zip(rows, each(at, count), strict=True)]
     return {one.name: _of_type([row[one.name] for row in found], DERIVED_TYPES[one.answers]) for one in view.compiled}
+
+
+def each(at: Instants, count: int) -> Sequence[int]:
+    """The instant of each of so many rows."""
+    return list(repeat(at, count)) if isinstance(at, int) else at
 
 
 def raw_values(column: pa.Array) -> list[Any]:

@@ -17,7 +17,7 @@ _NOBODY = (
     "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000",
 )  # fmt: skip
 _NO_EMAIL = ("null", "undefined", "none", "n/a", "unknown", "test@test.com", "test@example.com", "noemail@noemail.com", "no@email.com", "none@none.com", "a@a.com")
-ALIASES, ANY_NUMBER = 10, 1 << 62
+ALIASES, CROWDED_FROM, ANY_NUMBER = 10, 1_000, 1 << 62
 _NO_PHONE = ("0", "0000000000", "1111111111", "1234567890", "9999999999", "+11111111111")
 
 
@@ -25,7 +25,7 @@ class NamespaceRules(BaseModel):
     """``unique``: a person has at most one value; ``limit``: at most so many. ``aliases``: most values of a unique namespace that alias calls make one
     (1: none; None: any number). ``shared_from``: a value linked to so many values of a unique namespace belongs to nobody (None: never). ``blocked``:
     values that are nobody's, in any of the spellings lower, UPPER and Title. ``simple_from``: so are those of so many characters or more that are all the
-    same or follow each other (None: they are not)."""
+    same or follow each other (None: they are not). ``crowded_from``: so is one that was seen with so many distinct others (None: never)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +34,7 @@ class NamespaceRules(BaseModel):
     aliases: int | None = Field(ALIASES, ge=1)
     shared_from: int | None = Field(2, ge=2)
     simple_from: int | None = Field(None, ge=2, le=LONGEST)
+    crowded_from: int | None = Field(None, ge=2)
     blocked: Annotated[tuple[str, ...], AfterValidator(lambda values: tuple(sorted(set(values))))] = ()
 
     @model_validator(mode="after")
@@ -55,7 +56,7 @@ class NamespaceRules(BaseModel):
 
 def _today() -> dict[str, NamespaceRules]:
     blocked = {"user_id": _NOBODY, "email": _NO_EMAIL, "phone": _NO_PHONE, "anonymous_id": _NOBODY}
-    return {name: NamespaceRules(unique=name == "user_id", blocked=blocked[name]) for name in NAMESPACES}
+    return {name: NamespaceRules(unique=name == "user_id", crowded_from=CROWDED_FROM, blocked=blocked[name]) for name in NAMESPACES}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Rules:
     unique: tuple[bool, ...]
     aliases: tuple[int, ...]
     shared_from: tuple[int | None, ...]
+    crowded_from: tuple[int | None, ...]
     blocked: frozenset[str]
 
 
@@ -108,7 +110,8 @@ class IdentityRules(BaseModel):
         blocked = {node_of(name, spelt, secret) for name, one in zip(NAMESPACES, rules, strict=True) for value in one.blocked for spelt in _spellings(value)}
         return Rules(
             namespaces=NAMESPACES, caps=tuple(one.cap for one in rules), unique=tuple(one.unique for one in rules),
-            aliases=tuple(one.aliases or ANY_NUMBER for one in rules), shared_from=tuple(one.shared_from for one in rules), blocked=frozenset(node for node in blocked if node).union(*simple),
+            aliases=tuple(one.aliases or ANY_NUMBER for one in rules), shared_from=tuple(one.shared_from for one in rules),
+            crowded_from=tuple(one.crowded_from for one in rules), blocked=frozenset(node for node in blocked if node).union(*simple),
         )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class Number:
 def parse_object(text: str) -> dict[str, Any] | None:
     """The one JSON object of a text; None when it holds anything else, half a surrogate pair (UTF-8 cannot keep it), or too many levels or digits.
     A key given twice counts as given last."""
-    if ("\\u" in text and _HALF_PAIR.search(text)) or _depth(text) > DEEPEST:
+    if ("\\u" in text and _HALF_PAIR.search(text)) or levels(text, beyond=DEEPEST) > DEEPEST:
         return None
     try:
         found = _DECODER.decode(text)
@@ -95,10 +95,10 @@ def _double(text: str) -> Number:
 _DECODER = json.JSONDecoder(parse_int=_number, parse_float=_double, parse_constant=_refuse)
 
 
-def _depth(text: str) -> int:
-    """Levels of nesting, looked for only where there could be too many."""
+def levels(text: str, *, beyond: int) -> int:
+    """Levels of nesting, looked for only where there could be more than ``beyond``; otherwise 0."""
     depth = deepest = 0
-    if text.count("{") + text.count("[") <= DEEPEST:
+    if text.count("{") + text.count("[") <= beyond:
         return 0
     for token in _STRING_OR_BRACKET.findall(text):
         depth += (token in ("{", "[")) - (token in ("}", "]"))

@@ -1,13 +1,17 @@
 """Keys of a tenant: made at the first start, kept under the root with mode 600. Collector, speed layer and API read them."""
 
+import base64
+import hmac
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from millrace.errors import ConfigurationError
 from millrace.lease import make_folder
+from millrace.sources import HTTP
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,14 @@ class TenantKeys:
     @property
     def token_secret(self) -> bytes:
         return bytes.fromhex(self.token_key)
+
+    def write_keys(self, sources: Iterable[str]) -> dict[str, str]:
+        """Write key of each source, by its name. That of ``http`` is the tenant's own; the others follow from it, so that nothing has to be kept for them."""
+        return {HTTP: self.write_key} | {name: self._derived(name) for name in sources if name != HTTP}
+
+    def _derived(self, source: str) -> str:
+        digest = hmac.digest(self.write_key.encode(), f"write key of {source}".encode(), "sha256")
+        return f"wk_{source}_{base64.urlsafe_b64encode(digest[:18]).decode()}"
 
 
 def keys_path(root: str | Path, tenant: str) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,13 @@ NOTHING = 0
 """The cut and the head before any epoch; epochs count from 1."""
 Place = tuple[str, int]
 """Topic and partition."""
+
+
+class Under(NamedTuple):
+    """Hashes of the definitions and of the tracking plan (None: none) under which an epoch was written."""
+
+    definitions_hash: str
+    plan_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,16 +77,16 @@ class Ledger:
 
 
 def ledger_rows(
-    epoch: int, ranges: Mapping[Place, tuple[int, int]], *, definitions_hash: str, counts: Mapping[str, Mapping[Place, int]] | None = None, received_until: datetime | None = None
+    epoch: int, ranges: Mapping[Place, tuple[int, int]], *, under: Under, counts: Mapping[str, Mapping[Place, int]] | None = None, received_until: datetime | None = None
 ) -> pa.Table:
     """Rows of ``log/ledger`` for an epoch that comes to exist now. ``ranges``: offsets [start, end) by topic and partition; ``counts``: of accepted, rejected and duplicate
-    rows, 0 where there is none."""
+    rows, 0 where there is none. ``under``: what decided about its records."""
     now = datetime.now(UTC)
     rows = [
         {
             "shard": DEFAULT_SHARD, "epoch": epoch, "topic": place[0], "partition": place[1], "start_offset": start, "end_offset": end,
             **{name: (counts or {}).get(name, {}).get(place, 0) for name in ("accepted", "rejected", "duplicate")},
-            "definitions_hash": definitions_hash, "received_until": received_until, "committed_at": now, "normaliser": NORMALISER,
+            "definitions_hash": under.definitions_hash, "received_until": received_until, "committed_at": now, "normaliser": NORMALISER, "plan_hash": under.plan_hash,
         }
         for place, (start, end) in sorted(ranges.items())
     ]  # fmt: skip

@@ -4,7 +4,6 @@ Nearly every message is read in one go by msgspec, which is as strict as the JSO
 what could exceed our bounds, is read by json_values.py; both read the same (tests/millrace/test_messages.py).
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from types import NoneType
@@ -17,7 +16,8 @@ import pyarrow.compute as pc
 
 from millrace.algebra import NUMBER_TYPE
 from millrace.fold import PLAIN_PATHS, decimals, value_column
-from millrace.json_values import DEEPEST, LONGEST, parse_object, scaled_number, text_of
+from millrace.json_values import DEEPEST, parse_object, scaled_number, text_of
+from millrace.message_bounds import is_bounded, not_utf8
 from millrace.traits import State
 
 ENVELOPE = ("type", "messageId", "userId", "anonymousId", "previousId", "event", "name", "timestamp")
@@ -25,7 +25,6 @@ BODIES = ("properties", "traits", "context")
 TRAIT_PATHS = ("traits.email", "traits.phone", "context.traits.email", "context.traits.phone")
 """Paths that identity reads."""
 _Text, _Id, _Scalar = str | None, str | int | None, str | int | float | bool | None
-_LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % LONGEST)
 _Tree = dict[str, Any]
 _AT_ONCE = 1_000
 """Messages that are read together: when one of them cannot be, they are read one by one."""
@@ -33,12 +32,14 @@ _UNREAD = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class Messages:
-    """Messages as read, one a text of the column. ``problems``: the reason why a row has none, by row; its fields and values are null."""
+    """Messages as read, one a text of the column. ``problems``: the reason why a row has none, by row; its fields and values are null. ``unusable``: by path,
+    the rows of which ``value`` was asked for a number and found something else; it is null like one that is absent."""
 
     def __init__(self, read: list[Any], strict: dict[int, dict[str, Any]], problems: dict[int, str], attributes: dict[str, tuple[str, ...]]) -> None:
         self.problems = problems
         self._read, self._strict, self._attributes = read, strict, attributes
         self._bodies: dict[str, list[Any] | None] = {}
+        self.unusable: dict[str, list[int]] = {}
 
     def field(self, name: str) -> pa.Array:
         """A field of the envelope as text."""
@@ -47,7 +48,15 @@ class Messages:
     def value(self, path: str, value_type: str) -> pa.Array:
         """The values at a path as text, or as decimals of scale 9 below 10**15; null when absent or unusable."""
         found = self._values(path)
-        return numbers(found) if value_type == "number" else texts(found)
+        if value_type != "number":
+            return texts(found)
+        if (plain := _plain_numbers(found)) is not None:
+            return plain
+        exact = _exact_numbers(found)
+        is_null = exact.is_null().to_pylist()
+        if rows := [row for row, value in enumerate(found) if value is not None and is_null[row]]:
+            self.unusable[path] = rows
+        return exact
 
     def _values(self, path: str) -> list[Any]:
         body, _, *deeper = path.split(".")
@@ -88,11 +97,11 @@ class MessageReader:
         strict: dict[int, dict[str, Any]] = {}
         problems: dict[int, str] = {}
         for chunk in payloads.chunks:
-            problems |= dict.fromkeys((len(read) + _not_utf8(chunk)).tolist(), "invalid_utf8")
+            problems |= dict.fromkeys((len(read) + not_utf8(chunk)).tolist(), "invalid_utf8")
             values = chunk.cast(pa.binary()).to_pylist()
             for start in range(0, len(values), _AT_ONCE):
                 some = values[start : start + _AT_ONCE]
-                if problems.keys().isdisjoint(range(len(read), len(read) + len(some))) and all(len(text) < DEEPEST or _is_bounded(text) for text in some):
+                if problems.keys().isdisjoint(range(len(read), len(read) + len(some))) and all(len(text) < DEEPEST or is_bounded(text) for text in some):
                     try:
                         read.extend(list(map(self._decode, some)))
                         continue
@@ -105,7 +114,7 @@ class MessageReader:
         """Messages of which not all can be read in one go: appended to ``read``, and by their row to ``strict`` or ``problems``."""
         for text in values:
             row = len(read)
-            if row not in problems and (len(text) < DEEPEST or _is_bounded(text)):
+            if row not in problems and (len(text) < DEEPEST or is_bounded(text)):
                 try:
                     read.append(self._decode(text))
                     continue
@@ -151,18 +160,24 @@ def texts(values: Sequence[Any]) -> pa.Array:
 
 
 def numbers(values: Sequence[Any]) -> pa.Array:
-    """Values as decimals (json_values.scaled_number). A double that is a decimal of six digits to its last bit has no other shortest text."""
+    """Values as decimals (json_values.scaled_number)."""
+    plain = _plain_numbers(values)
+    return _exact_numbers(values) if plain is None else plain
+
+
+def _plain_numbers(values: Sequence[Any]) -> pa.Array | None:
+    """Many numbers at once; None when one of them needs a closer look. A double that is a decimal of six digits to its last bit has no other shortest text."""
     if not {*map(type, values)} <= {int, float, NoneType}:
-        return _exact_numbers(values)
+        return None
     try:
         found = np.array(values, dtype=np.float64)  # of an absent value: NaN
     except OverflowError:
-        return _exact_numbers(values)
+        return None
     absent = np.isnan(found)
     doubles = np.where(absent, 0, found)
     millionths = np.rint(doubles * 1e6)
     if not ((np.abs(millionths) < 1e15) & (millionths / 1e6 == doubles)).all():
-        return _exact_numbers(values)
+        return None
     scaled = pa.array(millionths.astype(np.int64) * 1_000, pa.int64(), mask=absent)
     return pa.Array.from_buffers(NUMBER_TYPE, len(scaled), scaled.cast(pa.decimal128(19, 0)).buffers())
 
@@ -218,29 +233,3 @@ def _at_keys(found: Any, keys: list[str]) -> Any:
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return found
-
-
-def _is_bounded(text: bytes) -> bool:
-    """Whether a text has neither more levels nor longer numbers than are read."""
-    return text.count(b"{") + text.count(b"[") <= DEEPEST and not _has_long_number(text)
-
-
-def _has_long_number(text: bytes) -> bool:
-    return len(text) - len(text.translate(None, b"0123456789")) > LONGEST and _LONG_NUMBER.search(text) is not None
-
-
-def _not_utf8(payloads: pa.Array) -> np.ndarray:
-    """Rows that are absent or no UTF-8."""
-    try:
-        payloads.cast(pa.string())
-        return np.flatnonzero(payloads.is_null().to_numpy(zero_copy_only=False))
-    except pa.ArrowInvalid:
-        return np.flatnonzero([text is None or not _is_utf8(text) for text in payloads.to_pylist()])
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -30,8 +30,8 @@ class Resolution(NamedTuple):
     refused: pa.Array
 
 
-def resolve(edges: pa.Table, rules: Rules, decisions: Decisions = UNDECIDED) -> Resolution:
-    """Persons and verdicts. In: the columns ``EVIDENCE``. The anchor of a person is the member with the smallest
+def resolve(edges: pa.Table, rules: Rules, decisions: Decisions = UNDECIDED, crowded: frozenset[str] = frozenset()) -> Resolution:
+    """Persons and verdicts. In: the columns ``EVIDENCE``; ``crowded``: nodes that are so by edges that are not given. The anchor of a person is the member with the smallest
     (first_seen, node), refused edges included: a person's id does not depend on what he was joined with later, unless it was older."""
     if not len(edges):
         return Resolution(NODES.empty_table(), pa.array([], pa.string()))
@@ -41,7 +41,7 @@ def resolve(edges: pa.Table, rules: Rules, decisions: Decisions = UNDECIDED) -> 
     age, position = ages_of(edges["first_seen"].combine_chunks())
     with ThreadPoolExecutor(1) as beside:
         smallest = beside.submit(_smallest_hints, hints, codes, len(names))
-        found = judge(names, (left, right, age), rules, decisions)
+        found = judge(names, (left, right, age), rules, decisions, crowded)
         first = np.full(len(names), np.iinfo(np.int64).max)
         np.minimum.at(first, left, age)
         np.minimum.at(first, right, age)
@@ -52,7 +52,7 @@ def resolve(edges: pa.Table, rules: Rules, decisions: Decisions = UNDECIDED) -> 
         component = ids.take(pa.array(found.person[_oldest(found.component, first)][found.component]))
     columns = {
         "node": names, "person_id": person, "component": component, "isolated": _named(found.isolated),
-        "hint": smallest.result(), "first_seen": position(first),
+        "hint": smallest.result(), "first_seen": position(first), "linked": pa.array(found.linked, mask=found.linked == 0),
     }  # fmt: skip
     return Resolution(pa.Table.from_arrays([columns[name] for name in NODES.names], schema=NODES), _named(found.refused))
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from millrace.definitions import DEFAULT_DIRECTORY
 from millrace.errors import ConfigurationError
 from millrace.local.processes import split_address
-from millrace.spans import seconds_of, span_text
+from millrace.spans import Span
 
 
 def _address(text: str) -> str:
@@ -38,8 +38,6 @@ def _written_as(pattern: str, advice: str) -> Callable[[str], str]:
     return check
 
 
-Span = Annotated[float, BeforeValidator(lambda value: seconds_of(str(value))), PlainSerializer(span_text)]
-"""A length of time, in seconds; people write 5m."""
 Pause = Annotated[Span, Field(ge=0.001)]
 Seconds = Annotated[Span, Field(ge=1)]
 Address = Annotated[str, AfterValidator(_address)]

@@ -1,6 +1,9 @@
-"""Lengths of time as people write them: 20ms, 90s, 5m, 1h, 7d. The configuration reads and shows them with it."""
+"""Lengths of time as people write them: 20ms, 90s, 5m, 1h, 7d. The configuration and definitions read and show them with it."""
 
 import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 
@@ -20,3 +23,7 @@ def span_text(seconds: float) -> str:
         if seconds and abs(count - round(count)) < 1e-9:
             return f"{round(count)}{unit}"
     return f"{seconds:g}s"
+
+
+Span = Annotated[float, BeforeValidator(lambda value: seconds_of(str(value))), PlainSerializer(span_text)]
+"""A length of time, in seconds; people write 5m."""

@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 from millrace.event_times import claimed_times
 from millrace.identifiers import Nodes, identifiers_of
 from millrace.messages import MessageReader, Messages, value_columns, value_specs
+from millrace.plan_records import PlanRules, Verdicts, WantedNumbers, violations_column
 from millrace.tables import TIME
 from millrace.traits import State
 
+VIOLATES_PLAN = "plan_violation"
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 FUTURE_LIMIT = 24 * 3_600 * 1_000_000
 CLAMP = 5 * 60 * 1_000_000
@@ -24,16 +26,19 @@ _IDS = ("messageId", "userId", "anonymousId", "previousId")
 
 
 class Standardizer:
-    """Standardises records for the states of all views, under a tenant's token secret."""
+    """Standardises records for the states of all views, under a tenant's token secret and its tracking plan (None: none)."""
 
-    def __init__(self, states: Iterable[State], secret: bytes) -> None:
+    def __init__(self, states: Iterable[State], secret: bytes, *, rules: PlanRules | None = None) -> None:
+        states = list(states)
         self._values = value_specs(states)
+        self._wanted, self._rules = WantedNumbers(states), rules
         self._reader = MessageReader(path for path, _ in self._values)
         self._nodes = Nodes(secret)
 
     def standardize(self, records: pa.Table) -> pa.Table:
-        """One standard row per record. In: partition, offset, received_at, source, payload (bytes). Out: those and event_time (clamped), message_id, type, name,
-        identifiers, node (the owner), dedup_key (16 bytes of (source, message id)), a column a typed value, reason (null when accepted)."""
+        """One standard row per record. In: partition, offset, received_at, source, payload (bytes), stamp where the collector may have given a verdict. Out: those
+        and event_time (clamped), message_id, type, name, identifiers, node (the owner), dedup_key (16 bytes of (source, message id)), a column a typed value,
+        reason (null when accepted), violations when a row has any."""
         messages = self._reader.read(records["payload"])
         fields = {name: messages.field(name) for name in ("type", *_IDS)}
         kind = fields["type"]
@@ -62,7 +67,23 @@ class Standardizer:
             "dedup_key": _dedup_keys(_whole(records["source"]), message_id), "reason": _reasons(messages.problems, wrong),
             **value_columns(messages, self._values),
         }  # fmt: skip
+        self._judge(records, messages, columns)
         return pa.table({**{name: records[name] for name in records.column_names}, **columns})
+
+    def _judge(self, records: pa.Table, messages: Messages, columns: dict[str, pa.Array]) -> None:
+        """Adds violations to the columns when there are any, and the reason of those that go to quarantine."""
+        kind, name = columns["type"], columns["name"]
+        found: Verdicts = self._wanted.verdicts(messages, kind, name) if messages.unusable else {}
+        if self._rules is not None:
+            planned = self._rules.verdicts(records, kind, name, columns["reason"].is_null().to_numpy(zero_copy_only=False))
+            if refused := self._rules.refused(planned, records["source"]):
+                reasons = columns["reason"].to_pylist()
+                for row in refused:
+                    reasons[row] = VIOLATES_PLAN
+                columns["reason"] = pa.array(reasons, pa.string())
+            found = {row: (*planned.get(row, ()), *found.get(row, ())) for row in {**planned, **found}}
+        if found:
+            columns["violations"] = violations_column(found, len(records))
 
 
 def _places(messages: Messages, fields: Mapping[str, pa.Array]) -> list[tuple[str, pa.Array]]:

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from millrace.algebra import SCALE
+from millrace.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
+from millrace.feature_sets import FEATURE_SNAPSHOT
+from millrace.quality_schemas import ALERT, PLAN, REPLAY
 from millrace.states import State
 from millrace.traits import Trait, View
 
-TIME = pa.timestamp("us", tz="UTC")
-NUMBER = pa.decimal128(38, SCALE)
-POSITION = pa.struct([("epoch", pa.int64()), ("partition", pa.int32()), ("offset", pa.int64())])
-IDENTIFIER = pa.struct([("node", pa.string()), ("hint", pa.string())])
 VALUE_TYPES = {"number": NUMBER, "string": pa.string(), "time": TIME}
 
 _RECORD = [("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("received_at", TIME)]
@@ -25,21 +23,13 @@ LOG_EVENTS = pa.schema(
     [
         *_RECORD, ("event_time", TIME), ("message_id", pa.string()), ("source", pa.string()), ("type", pa.string()), ("name", pa.string()),
         ("node", pa.string()), ("identifiers", pa.list_(IDENTIFIER)), ("dedup_key", pa.binary()), ("is_duplicate", pa.bool_()), ("payload", pa.string()),
+        ("violations", VIOLATIONS),
     ]
 )  # fmt: skip
 """One accepted Kafka record, duplicates included; ``is_duplicate`` is what the speed layer saw within its horizon. ``payload`` is the message as received."""
 
-LOG_REJECTED = pa.schema(
-    [
-        *_RECORD,
-        ("source", pa.string()),
-        ("message_id", pa.string()),
-        ("reason", pa.string()),
-        ("digest", pa.string()),
-        ("payload", pa.binary()),
-        ("replayed_at", TIME),
-    ]
-)
+_REJECTED = [*((name, pa.string()) for name in ("source", "message_id", "reason", "digest")), ("payload", pa.binary()), ("replayed_at", TIME), ("violations", VIOLATIONS)]
+LOG_REJECTED = pa.schema([*_RECORD, *_REJECTED])
 """One record that was not accepted: why, the sha256 of its bytes and the bytes."""
 
 LOG_LEDGER = pa.schema(
@@ -47,7 +37,7 @@ LOG_LEDGER = pa.schema(
         ("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()),
         ("start_offset", pa.int64()), ("end_offset", pa.int64()), ("accepted", pa.int64()), ("rejected", pa.int64()), ("duplicate", pa.int64()),
         ("definitions_hash", pa.string()), ("received_until", TIME), ("committed_at", TIME),
-        ("normaliser", pa.int64()),
+        ("normaliser", pa.int64()), ("plan_hash", pa.string()),
     ]
 )  # fmt: skip
 """One (epoch, partition): offsets [start, end) and counts; received = accepted + rejected + duplicate. Written last: then the epoch exists."""
@@ -62,12 +52,12 @@ EDGES = pa.schema(
 
 SPEED_EDGES = pa.schema([("epoch", pa.int64()), *EDGES])
 
-NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION)])
-"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, shared). ``component``: the person its component is named after;
+NODES = pa.schema([*((name, pa.string()) for name in ("node", "person_id", "component", "isolated", "hint")), ("first_seen", POSITION), ("linked", pa.int64())])
+"""One node with its person as of the cut. ``isolated``: why it joins nobody (blocked, removed, crowded, shared). ``linked``: how many others it was seen with, where these are many. ``component``: the person its component is named after;
 where no limit is broken a component is one person."""
 
 REFUSED = pa.schema([("a", pa.string()), ("b", pa.string()), ("reason", pa.string())])
-"""An edge that joins nobody, and why: blocked, removed, shared, unique, limit or parted. Every other edge is accepted."""
+"""An edge that joins nobody, and why: blocked, removed, crowded, shared, unique, limit or parted. Every other edge is accepted."""
 
 DECISION = pa.schema(
     [
@@ -118,10 +108,10 @@ SEGMENT_CHANGE = pa.schema(
 SEGMENT_SETTLEMENT = pa.schema(
     [
         ("manifest_id", pa.int64()), ("segment", pa.string()), ("head", pa.int64()), ("persons", pa.int64()), ("members", pa.int64()),
-        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()),
+        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()), ("unchanged", pa.int64()),
     ]
 )  # fmt: skip
-"""What all memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
+"""What memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
 
 SEGMENT_MEMBER = pa.schema(
     [
@@ -154,22 +144,26 @@ REQUESTS = pa.schema([("request_id", pa.string()), ("requested_at", TIME), ("act
 @dataclass(frozen=True)
 class Table:
     """A Delta table of the catalogue. ``statistics``: columns with min/max in the Delta log (never personal data); ``hot``: small frequent commits;
-    ``brief``: rows that go when a batch has them."""
+    ``brief``: rows that go when a batch has them; ``kept``: every version stays readable."""
 
     name: str
     schema: pa.Schema
     statistics: tuple[str, ...]
     hot: bool = False
     brief: bool = False
+    kept: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
         found = {"delta.dataSkippingStatsColumns": ",".join(self.statistics), "delta.minReaderVersion": "1", "delta.minWriterVersion": "2"}
-        return found | ({"delta.checkpointInterval": "100"} if self.hot else {"delta.checkpointInterval": "10"})
+        found["delta.checkpointInterval"] = "100" if self.hot else "10"
+        return found | ({"delta.logRetentionDuration": "interval 36500 days"} if self.kept else {})
 
 
 EVENTS = Table("log/events", LOG_EVENTS, ("epoch", "partition", "offset", "received_at", "event_time"), hot=True)
 REJECTED = Table("log/rejected", LOG_REJECTED, ("epoch", "partition", "offset"), hot=True)
+PLANS = Table("log/plans", PLAN, ("recorded_at",))
+REPLAYS = Table("log/replays", REPLAY, ("replayed_at",))
 LEDGER = Table("log/ledger", LOG_LEDGER, ("epoch", "partition"), hot=True)
 SPEED_EDGES_TABLE = Table("speed/edges", SPEED_EDGES, ("epoch",), hot=True, brief=True)
 BATCH_EDGES = Table("batch/edges", EDGES, ("first_at",))
@@ -184,7 +178,9 @@ SEGMENT_CHANGES = Table("serving/segment_changes", SEGMENT_CHANGE, ("batch", "at
 SEGMENT_SETTLEMENTS = Table("serving/segment_settlements", SEGMENT_SETTLEMENT, ("manifest_id",))
 SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "person_id"))
 SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
+FEATURE_SNAPSHOTS = Table("ml/feature_snapshots", FEATURE_SNAPSHOT, ("made_at",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
+OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 
 
@@ -247,3 +243,8 @@ def profiles_table(view: View) -> Table:
     traits = [(name, trait_type(trait)) for name, trait in view.traits.items()] + [(one.name, DERIVED_TYPES[one.answers]) for one in view.compiled]
     receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
     return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))
+
+
+def feature_set_table(name: str, columns: pa.Schema) -> Table:
+    """A training set: whatever columns its entity frame had, and the features."""
+    return Table(f"ml/feature_sets/{name}", columns, ("at",), kept=True)

@@ -1,6 +1,6 @@
 """The verdict on edges: which nodes they join into persons and which of them are refused, by the rules of a tenant and what people decided. resolution.py and the store call it.
 
-A function of the set of edges, in five steps (ADR 0010): blocked and removed nodes join nobody; values that an alias or a decision calls one are one
+A function of the set of edges, in five steps (ADR 0010): blocked, removed and crowded nodes join nobody; values that an alias or a decision calls one are one
 value; a value linked to several values of a unique namespace is shared and joins nobody; connected components of what is left; only those that break a
 limit or hold a parted pair are put together again edge by edge, in the one order of ``_replay``, and an edge that would break a rule is refused.
 """
@@ -13,23 +13,27 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from millrace.crowds import counted_from, linked_to
+from millrace.groups import ACCEPTED, Groups
 from millrace.identity_decisions import UNDECIDED, Decisions, Pair
-from millrace.identity_rules import Rules
+from millrace.identity_rules import ANY_NUMBER, Rules
 
-REASONS = (None, "blocked", "removed", "shared", "unique", "limit", "parted")
-"""Why an edge does not join, by the number a verdict gives; the first three also say why a node is isolated."""
-_ACCEPTED, BLOCKED, REMOVED, SHARED, _UNIQUE, _LIMIT, PARTED = range(len(REASONS))
+REASONS = (None, "blocked", "removed", "crowded", "shared", "unique", "limit", "parted")
+"""Why an edge does not join, by the number a verdict gives; the first four also say why a node is isolated."""
+_, BLOCKED, REMOVED, CROWDED, SHARED, _UNIQUE, _LIMIT, _ = range(len(REASONS))
 _FAR = np.iinfo(np.int64).max
 
 
 class Verdict(NamedTuple):
     """For each node its component (what the edges join before limits are looked at), its person, the number of the reason why it is isolated, and the
-    node that stands for it where several values are one; for each edge the number of the reason why it is refused."""
+    node that stands for it where several values are one, and how many others it was seen with where these are many (crowds.py); for each edge the number of
+    the reason why it is refused."""
 
     component: np.ndarray
     person: np.ndarray
     isolated: np.ndarray
     value: np.ndarray
+    linked: np.ndarray
     refused: np.ndarray
 
 
@@ -43,18 +47,23 @@ class _Graph(NamedTuple):
     parted: np.ndarray
 
 
-def judge(names: pa.Array, edges: tuple[np.ndarray, np.ndarray, np.ndarray], rules: Rules, decisions: Decisions = UNDECIDED) -> Verdict:
+def judge(
+    names: pa.Array, edges: tuple[np.ndarray, np.ndarray, np.ndarray], rules: Rules, decisions: Decisions = UNDECIDED, crowded: frozenset[str] = frozenset()
+) -> Verdict:
     """The verdict on edges given as numbers of ``names`` (sorted, each once) and their age (a number that is smaller for an earlier first sight).
-    Decisions about nodes that are not among the names do not count."""
+    Decisions about nodes that are not among the names do not count. ``crowded``: nodes that are crowded by edges that are not given, if any."""
     space, caps = _namespaces(names, rules), _caps(rules)
     graph = _with_decisions(names, edges, decisions)
     isolated = np.zeros(len(names), np.int8)
     isolated[_among(names, rules.blocked)] = BLOCKED
+    linked = _linked(edges, isolated, space, rules)
+    over = (linked >= np.array([*(most or _FAR for most in rules.crowded_from), _FAR])[space]) | _among(names, crowded)
+    isolated[over & (isolated == 0) & ~_among(names, frozenset(node for pair in decisions.joined for node in pair))] = CROWDED
     isolated[_among(names, decisions.removed)] = REMOVED
     refused = np.where(graph.left != graph.right, np.maximum(isolated[graph.left], isolated[graph.right]), 0).astype(np.int8)
     value = _values(graph, refused, space, rules)
     graph = graph._replace(left=value[graph.left], right=value[graph.right])
-    refused[graph.left == graph.right] = _ACCEPTED
+    refused[graph.left == graph.right] = ACCEPTED
     shared = _shared(graph, refused, space, rules)
     isolated[shared] = SHARED
     alone = isolated == SHARED
@@ -71,7 +80,12 @@ def judge(names: pa.Array, edges: tuple[np.ndarray, np.ndarray, np.ndarray], rul
         again = joins[broken[component[graph.left[joins]]]]
         inside, roots, refused[again] = _replay(graph, again, value, space, rules)
         person[inside] = count + roots
-    return Verdict(_numbered(component[value]), _numbered(person[value]), isolated, value, refused[: len(edges[0])])
+    return Verdict(_numbered(component[value]), _numbered(person[value]), isolated, value, linked, refused[: len(edges[0])])
+
+
+def _linked(edges: tuple[np.ndarray, np.ndarray, np.ndarray], isolated: np.ndarray, space: np.ndarray, rules: Rules) -> np.ndarray:
+    least = np.array([*map(counted_from, rules.crowded_from), ANY_NUMBER])
+    return linked_to(edges[0], edges[1], isolated != BLOCKED, least[space])
 
 
 def _with_decisions(names: pa.Array, edges: tuple[np.ndarray, np.ndarray, np.ndarray], decisions: Decisions) -> _Graph:
@@ -91,6 +105,8 @@ def _numbers(names: pa.Array, pairs: frozenset[Pair]) -> np.ndarray:
 
 
 def _among(names: pa.Array, nodes: frozenset[str]) -> np.ndarray:
+    if not nodes:
+        return np.zeros(len(names), dtype=bool)
     return np.asarray(pc.is_in(names, value_set=pa.array(sorted(nodes), pa.string())).to_numpy(zero_copy_only=False), dtype=bool)
 
 
@@ -111,7 +127,7 @@ def _values(graph: _Graph, refused: np.ndarray, space: np.ndarray, rules: Rules)
     _, group = _components(len(space), graph.left[taken], graph.right[taken])
     if len(graph.parted) and (group[graph.parted[:, 0]] == group[graph.parted[:, 1]]).any():
         order = taken[np.lexsort((*_by_trust(graph.left[taken], graph.right[taken], graph.age[taken], space), ~graph.is_decided[taken]))]
-        groups = _Groups(len(space), graph.parted)
+        groups = Groups(len(space), graph.parted)
         refused[order] = [groups.join(one, other, is_decided=True) for one, other in zip(graph.left[order].tolist(), graph.right[order].tolist(), strict=True)]
         group = groups.roots()
     is_unique = np.flatnonzero(unique[space])
@@ -120,60 +136,6 @@ def _values(graph: _Graph, refused: np.ndarray, space: np.ndarray, rules: Rules)
     np.minimum.at(first, place, is_unique)
     value[is_unique] = first[place]
     return value
-
-
-class _Groups:
-    """Nodes that are joined pair by pair, never both of a parted pair, nor more values of a namespace than ``caps`` allows (by number of the namespace in
-    ``space``, with the ``reasons`` an edge is refused for)."""
-
-    def __init__(self, count: int, parted: np.ndarray, *, space: np.ndarray | None = None, caps: np.ndarray | None = None, reasons: np.ndarray | None = None) -> None:
-        self._parent, self._sides = list(range(count)), _sides(parted)
-        self._counted: list[tuple[int, int, dict[int, int]]] = []
-        if space is not None and caps is not None and reasons is not None:
-            numbered = enumerate(zip(caps.tolist(), reasons.tolist(), strict=True))
-            self._counted = [(cap, reason, dict.fromkeys(np.flatnonzero(space == number).tolist(), 1)) for number, (cap, reason) in numbered if cap < count]
-
-    def join(self, one: int, other: int, *, is_decided: bool) -> int:
-        """Joins the groups of two nodes, a decided join against any cap; the number of the reason when that is refused."""
-        one, other = self._root(one), self._root(other)
-        if one == other:
-            return _ACCEPTED
-        sides = self._sides
-        if sides and not sides.get(one, _NONE).isdisjoint(sides.get(other, _NONE)):
-            return PARTED
-        if not is_decided:
-            for cap, reason, have in self._counted:
-                if have.get(one, 0) + have.get(other, 0) > cap:
-                    return reason
-        self._parent[other] = one
-        for _, _, have in self._counted:
-            if found := have.pop(other, 0):
-                have[one] = have.get(one, 0) + found
-        if sides and (ends := sides.pop(other, None)):
-            sides[one] = sides.get(one, _NONE) | ends
-        return _ACCEPTED
-
-    def roots(self) -> np.ndarray:
-        """For each node a node that stands for its group."""
-        return np.array([self._root(node) for node in range(len(self._parent))], np.int64)
-
-    def _root(self, node: int) -> int:
-        parent = self._parent
-        while parent[node] != node:
-            parent[node] = node = parent[parent[node]]
-        return node
-
-
-_NONE: frozenset[int] = frozenset()
-
-
-def _sides(parted: np.ndarray) -> dict[int, frozenset[int]]:
-    """For each node the numbers of the parted pairs it is one end of."""
-    sides: dict[int, frozenset[int]] = {}
-    for number, pair in enumerate(parted.tolist()):
-        for node in pair:
-            sides[node] = sides.get(node, _NONE) | {number}
-    return sides
 
 
 def _shared(graph: _Graph, refused: np.ndarray, space: np.ndarray, rules: Rules) -> np.ndarray:
@@ -204,7 +166,7 @@ def _replay(graph: _Graph, among: np.ndarray, value: np.ndarray, space: np.ndarr
     _, first, pair = np.unique((low * len(nodes) + high)[order], return_index=True, return_inverse=True)
     parted = value[graph.parted]
     parted = np.searchsorted(nodes, parted[np.isin(parted, nodes).all(axis=1)])
-    groups, verdicts = _Groups(len(nodes), parted, space=space, caps=_caps(rules), reasons=_reasons(rules)), np.zeros(len(first), np.int8)
+    groups, verdicts = Groups(len(nodes), parted, space=space, caps=_caps(rules), reasons=_reasons(rules)), np.zeros(len(first), np.int8)
     in_turn = np.argsort(first)
     turns = order[first[in_turn]]
     for at, one, other, decided in zip(in_turn.tolist(), low[turns].tolist(), high[turns].tolist(), is_decided[turns].tolist(), strict=True):

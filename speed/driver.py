@@ -5,7 +5,9 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from pyspark.sql import SparkSession
 
@@ -15,30 +17,50 @@ from millrace.errors import MillraceError
 from speed.stream import RunningStream, StreamSettings, run_stream
 
 log = logging.getLogger(__name__)
-Companion = Callable[[threading.Event], None]
-"""Work that shares the driver (the batch layer on one machine): runs until the event is set."""
+
+
+class Companion(Protocol):
+    """Work that shares the driver (the batch layer on one machine)."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Until the event is set."""
+        ...
+
+    def adopt(self, definitions: Definitions) -> None:
+        """The stream writes under these from now on."""
+        ...
 
 
 def run_driver(
-    spark: SparkSession, tables: TenantTables, definitions: Definitions, *, kafka: str, settings: StreamSettings, companion: Companion | None = None
+    spark: SparkSession, tables: TenantTables, definitions: Callable[[], Definitions], *, kafka: str, settings: StreamSettings, companion: Companion | None = None
 ) -> None:
-    """Runs the stream until it has read everything (``available_now``) or the process is asked to stop. MillraceError with the cause when the query fails."""
+    """Runs the stream until it has read everything (``available_now``) or the process is asked to stop. When ``definitions`` become others it goes on under them, from
+    the next epoch on. MillraceError with the cause when the query fails."""
     spark.sparkContext.setLocalProperty("spark.scheduler.pool", "stream")
-    stream = run_stream(spark, tables, definitions, kafka=kafka, settings=settings)
+    start = partial(run_stream, spark, tables, kafka=kafka, settings=settings)
+    current = definitions()
+    running = [start(current)]
     stop = threading.Event()
     with ExitStack() as stack:
-        stack.callback(_stop, stream)
+        stack.callback(lambda: _stop(running[-1]))
         if companion is not None:
-            thread = threading.Thread(target=companion, args=(stop,), name="batch", daemon=True)
+            thread = threading.Thread(target=companion.run, args=(stop,), name="batch", daemon=True)
             thread.start()
             stack.callback(thread.join, 60)
         stack.callback(stop.set)
         ready = Path(tables.path("checkpoints/driver.ready"))
         ready.write_text(str(os.getpid()), encoding="utf-8")
         stack.callback(ready.unlink, missing_ok=True)
-        while not stream.query.awaitTermination(1) and stream.writer.failure() is None:
-            pass
-        if failure := stream.query.exception() or stream.writer.failure():
+        while not running[-1].query.awaitTermination(1) and running[-1].writer.failure() is None:
+            newest = definitions()
+            if (newest.hash, newest.plan_hash) != (current.hash, current.plan_hash):
+                running[-1].stop()
+                current = newest
+                running[:] = [start(current)]
+                log.info("definitions have changed definitions=%s", current.hash)
+                if companion is not None:
+                    companion.adopt(current)
+        if failure := running[-1].query.exception() or running[-1].writer.failure():
             raise MillraceError(f"the stream of {tables.tenant} stopped: {_cause(str(failure))}")
 
 

@@ -47,7 +47,8 @@ class EpochWriter:
     ledger: Ledger
     overlap: bool = False
     """Whether an epoch is standardised and written while Spark reads the next one; otherwise ``process`` returns when the ledger has it."""
-    after_epoch: Callable[[int], None] = lambda epoch: None
+    after_epoch: Callable[[int, pa.Table], None] = lambda epoch, rows: None
+    """Told of each epoch, with its standard events, once the ledger has it."""
     head: int = field(init=False)
     ends: dict[tuple[str, int], int] = field(init=False)
     _writing: "Future[None] | None" = field(init=False, default=None)
@@ -98,7 +99,7 @@ class EpochWriter:
         self._write(epoch, rows, ranges)
         done = time.monotonic()
         log.info("epoch written epoch=%d rows=%d read_s=%.3f standard_s=%.3f write_s=%.3f", epoch, len(rows), read_s, writing - waiting, done - writing)
-        self.after_epoch(epoch)
+        self.after_epoch(epoch, rows)
 
     def _write(self, epoch: int, rows: pa.Table, ranges: dict[tuple[str, int], tuple[int, int]]) -> None:
         place = {"shard": (DEFAULT_SHARD, pa.string()), "epoch": (epoch, pa.int64()), "topic": (events_topic(self.tables.tenant), pa.string())}
@@ -137,7 +138,7 @@ class EpochWriter:
     def _write_ledger(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]], **parts: pa.Table) -> None:
         counts = {name: _by_partition(part) for name, part in parts.items()}
         times = [pc.max(part["received_at"]).as_py() for part in parts.values() if len(part)]
-        rows = ledger_rows(epoch, ranges, definitions_hash=self.definitions.hash, counts=counts, received_until=max(times, default=None))
+        rows = ledger_rows(epoch, ranges, under=self.generation.under, counts=counts, received_until=max(times, default=None))
         self.tables.append(LEDGER, rows, app_id=self.generation.app_id(LEDGER), epoch=epoch)
         self.head = epoch
 

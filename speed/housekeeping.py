@@ -1,4 +1,4 @@
-"""Keeps the speed tables small: the owner process trims epochs no kept batch version needs and folds small files together, between epochs."""
+"""Keeps the speed tables small and their marks current: the owner process trims epochs no kept batch version needs and folds small files together, between epochs."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from millrace.delta import TenantTables
 from millrace.ledger import NOTHING
 from millrace.manifest import oldest_kept_cut, read_manifests
 from millrace.settings import DEFAULTS
-from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, speed_view
+from millrace.tables import EVENTS, LEDGER, REJECTED, REPLAYS, SPEED_EDGES_TABLE, speed_view
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +28,29 @@ class Housekeeper:
     max_files: int = DEFAULTS.stream.compact_above_files
     keep_files_s: float = DEFAULTS.stream.keep_files
     trimmed_to: int = field(default=NOTHING, init=False)
+    _marked: int = field(default=-1, init=False)
 
     def after_epoch(self, epoch: int) -> None:
         if epoch % self.every == 0:
             self.run()
 
+    def mark_replayed(self) -> None:
+        """Copies what log/replays says into ``replayed_at`` of log/rejected, whose only writer is this process."""
+        replays = self.tables.open(REPLAYS)
+        if replays is None or replays.version() == self._marked:
+            return
+        marks = self.tables.read(REPLAYS, columns=["topic", "partition", "offset", "replayed_at"])
+        marks = marks.group_by(["topic", "partition", "offset"]).aggregate([("replayed_at", "min")]).rename_columns({"replayed_at_min": "replayed_at"})
+        DeltaTable(self.tables.path(REJECTED)).merge(
+            marks, source_alias="s", target_alias="t",
+            predicate='t.topic = s.topic AND t."partition" = s."partition" AND t."offset" = s."offset" AND t.replayed_at IS NULL',
+        ).when_matched_update({"replayed_at": "s.replayed_at"}).execute()  # fmt: skip
+        self._marked = replays.version()
+
     def run(self) -> None:
         """One round; safe at any time between epochs, because it is the only writer of these tables."""
         started = time.monotonic()
+        self.mark_replayed()
         views = [speed_view(name, view) for name, view in self.definitions.views.items()]
         cut = oldest_kept_cut(read_manifests(self.tables), self.keep_versions)
         if cut > self.trimmed_to:

@@ -16,7 +16,8 @@ from deltalake import DeltaTable
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.ledger import Ledger, ledger_rows, read_ledger
+from millrace.ledger import Ledger, Under, ledger_rows, read_ledger
+from millrace.plans import record_plan
 from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,12 @@ class Generation:
     definitions_hash: str
     announces: int | None = None
     """Epoch without records that tells the definitions to readers before the first event under them; None when there was nothing before."""
+    plan_hash: str | None = None
+    """Tracking plan of its verdicts. Another plan may put a record into another table: an epoch half written under the old one must go before it runs again."""
+
+    @property
+    def under(self) -> Under:
+        return Under(self.definitions_hash, self.plan_hash)
 
     def app_id(self, table: Table) -> str:
         return f"{self.generation}/{table.name}"
@@ -46,10 +53,11 @@ def begin_generation(tables: TenantTables, checkpoint: Path, definitions: Defini
     for table in (*speed_tables(definitions), LEDGER):
         tables.create(table)
     ledger = read_ledger(tables)
+    record_plan(tables, definitions)
     known = _read(checkpoint)
     if known is None and (checkpoint / "offsets").exists():
         raise CoverageError(f"{checkpoint} has Spark's offsets but no millrace.json; move the whole directory away, the stream then continues from the ledger")
-    if known is None or known.definitions_hash != definitions.hash:
+    if known is None or known.under != (definitions.hash, definitions.plan_hash):
         known = _renew(tables, checkpoint, definitions, ledger=ledger, known=known)
     if known.announces is not None and ledger.head < known.announces:
         _announce(tables, known, ledger)
@@ -84,7 +92,7 @@ def _renew(tables: TenantTables, checkpoint: Path, definitions: Definitions, *, 
         removed = DeltaTable(tables.path(table)).delete(f"epoch > {ledger.head}")
         if removed.get("num_deleted_rows"):
             log.warning("orphans removed table=%s rows=%s head=%d", table.name, removed["num_deleted_rows"], ledger.head)
-    renewed = Generation(uuid.uuid4().hex, base + (1 if announces else 0), definitions.hash, announces)
+    renewed = Generation(uuid.uuid4().hex, base + (1 if announces else 0), definitions.hash, announces, definitions.plan_hash)
     _write(checkpoint, renewed)
     log.info("generation begun definitions=%s epoch_base=%d lost_checkpoint=%s", definitions.hash, renewed.epoch_base, known is None and ledger.head > 0)
     return renewed
@@ -93,7 +101,7 @@ def _renew(tables: TenantTables, checkpoint: Path, definitions: Definitions, *, 
 def _announce(tables: TenantTables, generation: Generation, ledger: Ledger) -> None:
     ranges = {(topic, partition): (end, end) for topic, ends in ledger.offsets().items() for partition, end in ends.items()}
     epoch = generation.announces or 0
-    tables.append(LEDGER, ledger_rows(epoch, ranges, definitions_hash=generation.definitions_hash), app_id=generation.app_id(LEDGER), epoch=epoch)
+    tables.append(LEDGER, ledger_rows(epoch, ranges, under=generation.under), app_id=generation.app_id(LEDGER), epoch=epoch)
 
 
 def _read(checkpoint: Path) -> Generation | None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from millrace.definitions import Definitions
 from millrace.errors import MillraceError
+from millrace.plan_records import PlanRules
 from millrace.standard import Standardizer
 
 _STOP_S = 5
@@ -57,7 +58,7 @@ class StandardizingProcess:
 
 
 def standardizer_of(definitions: Definitions, secret: bytes) -> Standardizer:
-    return Standardizer((state for view in definitions.states.values() for state in view), secret)
+    return Standardizer((state for view in definitions.states.values() for state in view), secret, rules=PlanRules.of(definitions))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -16,6 +17,7 @@ from millrace.keys import read_keys
 from millrace.settings import DEFAULTS, KafkaSettings
 from millrace.settings import StreamSettings as StreamSection
 from millrace.topics import ensure_topic, partition_count
+from speed.breakers import Breakers
 from speed.epoch import EpochWriter
 from speed.housekeeping import Housekeeper
 from speed.recovery import begin_generation, starting_offsets
@@ -69,10 +71,17 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         tables, definitions, keep_versions=settings.keep_versions, every=settings.compact_every_epochs,
         max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
     )  # fmt: skip
+    housekeeper.mark_replayed()
+    breakers = Breakers(tables, definitions)
+
+    def after_epoch(epoch: int, rows: pa.Table) -> None:
+        breakers.after_epoch(epoch, rows)
+        housekeeper.after_epoch(epoch)
+
     secret = read_keys(tables.root, tables.tenant).token_secret
     writer = EpochWriter(
         tables=tables, definitions=definitions, standardizer=(standardizer_of if settings.available_now else StandardizingProcess)(definitions, secret),
-        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=housekeeper.after_epoch,
+        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=after_epoch,
     )  # fmt: skip
     records = (
         spark.readStream.format("kafka")
@@ -84,7 +93,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         .option("failOnDataLoss", "true")
         .load()
     )
-    stream = record_columns(records).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
+    stream = record_columns(records, stamped=definitions.plan_hash is not None).writeStream.queryName(f"{tables.tenant}.stream").option("checkpointLocation", str(checkpoint)).foreachBatch(writer.process)
     gc.freeze()  # what is there now stays: looking for garbage in it takes a tenth of an epoch
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
     when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}

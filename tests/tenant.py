@@ -38,10 +38,10 @@ class Tenant:
         self.checkpoint = Path(self.tables.path("checkpoints/stream"))
         self.producer = KafkaProducer(bootstrap_servers=self.bootstrap)
 
-    def send(self, *messages: dict[str, Any] | bytes, partition: int = 0) -> None:
+    def send(self, *messages: dict[str, Any] | bytes, partition: int = 0, source: str = "test") -> None:
         for message in messages:
             value = message if isinstance(message, bytes) else json.dumps(message).encode()
-            self.producer.send(self.topic, value=value, partition=partition, headers=[("source", b"test")])
+            self.producer.send(self.topic, value=value, partition=partition, headers=[("source", source.encode())])
         self.producer.flush()
 
     def run(self, **settings: int) -> "StreamingQuery":

@@ -39,7 +39,7 @@ def local_parts(root: Path, tenant: str, *, definitions: Path, batch_every: str,
     ready_file = root / tenant / "checkpoints" / "driver.ready"
     return [
         _part("broker", ["run_broker", "--root", str(root), *kafka], lambda _: cluster_at(addresses.kafka) is not None),
-        _part("collector", ["collect_events", *where, "--listen", addresses.collector, *kafka], _answers(addresses.collector), needs=("broker",)),
+        _part("collector", ["collect_events", *where, "--listen", addresses.collector, *kafka, *rules], _answers(addresses.collector), needs=("broker",)),
         _part("driver", ["stream_events", *where, *kafka, *rules, "--with-batch", "--batch-every", batch_every], _holds_pid(ready_file), needs=("broker",), start_s=math.inf),
         _part("segments", ["follow_segments", *where, *kafka, *rules], _holds_pid(root / tenant / "segments" / "ready"), needs=("broker",), start_s=math.inf),
         _part("api", ["serve_profiles", *where, *rules, "--listen", addresses.api], _answers(addresses.api), needs=("broker",), start_s=math.inf),

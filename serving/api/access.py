@@ -13,15 +13,16 @@ _FORBIDDEN = 404
 
 
 class Access:
-    """Dependencies of the routes. A wrong key or none is 401; a read key on what needs the admin key is the same 404 as an unknown path."""
+    """Dependencies of the routes, coroutines because anything else is run in a thread, which costs more than the answer. A wrong key or none is 401; a read key on
+    what needs the admin key is the same 404 as an unknown path."""
 
     def __init__(self, keys: TenantKeys) -> None:
         self._read, self._admin = keys.read_key.encode(), keys.admin_key.encode()
 
-    def reads(self, credentials: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> None:
+    async def reads(self, credentials: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> None:
         self._role(credentials)
 
-    def administers(self, credentials: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> None:
+    async def administers(self, credentials: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> None:
         if not self._role(credentials):
             raise HTTPException(_FORBIDDEN)
 

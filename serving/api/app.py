@@ -1,4 +1,4 @@
-"""The API of one tenant as an ASGI application: profiles, segments, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
+"""The API of one tenant as an ASGI application: profiles, features, segments, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +13,7 @@ from serving.api.bodies import Bounded
 from serving.api.candidates import candidate_routes
 from serving.api.decisions import decision_routes
 from serving.api.description import DESCRIPTION, REFUSALS, describe_structs
+from serving.api.features import feature_routes
 from serving.api.identity import identity_routes
 from serving.api.operations import Figures, Measured, operation_routes
 from serving.api.profiles import profile_routes
@@ -39,6 +40,7 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     segments = Segments(store, declared or Declared(store.definitions))
     app.include_router(segment_routes(segments, keys.token_secret, access))
     app.include_router(profile_routes(store, keys.token_secret, access, identities, segments.judges))
+    app.include_router(feature_routes(store, keys.token_secret, access))
     app.include_router(identity_routes(store, keys.token_secret, access, identities))
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
     app.include_router(decision_routes(store, keys.token_secret, access))

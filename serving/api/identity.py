@@ -1,7 +1,7 @@
 """Who is who, explained: the graph around an identifier with its evidence, why two are or are not one person, and the identifiers seen with most others."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from deltalake.exceptions import DeltaError
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -71,10 +71,10 @@ def identity_routes(store: Store, secret: bytes, access: Access, identities: Ide
     return routes
 
 
-def only(*names: str) -> Callable[[Request], None]:
+def only(*names: str) -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses any other query parameter, and one that comes twice."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:
         given = [name for name, _ in request.query_params.multi_items()]
         if set(given) - set(names) or len(given) != len(set(given)):
             allowed = " and ".join(names)

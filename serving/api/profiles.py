@@ -51,7 +51,7 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
         person holds by now, who then says ``asked_id``. ``as_of`` (RFC 3339) moves the windows, default now; a trait over a lifetime holds all
         events up to the head, later ones than ``as_of`` too."""
         check_serving(store)
-        (pinned,) = store.pin([_node(key, store, secret)])
+        (pinned,) = store.pin([node_asked(key, store, secret)])
         now = store.clock()
         at = time_asked(as_of, now)
         if pinned is None:
@@ -62,7 +62,7 @@ def profile_routes(store: Store, secret: bytes, access: Access, identities: Iden
     async def lookup(asked: Lookup, as_of: str | None = None) -> Response:
         """Answers in the order of the keys, each with ``found``."""
         check_serving(store)
-        pinned = store.pin([_node(key, store, secret) for key in asked.profiles])
+        pinned = store.pin([node_asked(key, store, secret) for key in asked.profiles])
         now = store.clock()
         at = time_asked(asked.as_of or as_of, now)
         entries: list[Found | Missing] = []
@@ -93,7 +93,7 @@ def _asked_id(key: str) -> str | None:
     return found and found[1]
 
 
-def _node(key: str, store: Store, secret: bytes) -> str | None:
+def node_asked(key: str, store: Store, secret: bytes) -> str | None:
     """The node a key names: an identifier, or the one a person of this id is or was named after."""
     asked = _asked_id(key)
     return node_of_key(key, secret) if asked is None else store.anchor(asked)
@@ -110,7 +110,7 @@ def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities,
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask again") from error
 
 
-def only_as_of(request: Request) -> None:
+async def only_as_of(request: Request) -> None:
     """ApiError 400 for any query parameter but ``as_of``: a misspelt one would silently be answered as of now."""
     if request.query_params.keys() - {"as_of"}:
         raise ApiError(400, "unknown_parameter", "found a query parameter that is not known, allowed is as_of; correct its name or leave it out")

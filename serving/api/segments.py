@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
@@ -21,6 +21,7 @@ from serving.segments.asking import Preview, preview
 from serving.segments.cohorts import MEMBERS, Cohorts
 from serving.segments.explaining import WhyMember, why
 from serving.segments.judges import Judges
+from serving.segments.past import Past
 from serving.segments.progress import Progress, read_progress
 from serving.segments.watching import Declared
 from serving.store.store import Store
@@ -72,6 +73,19 @@ class Segments:
         except (CoverageError, OSError) as error:
             raise ApiError(503, "not_readable", f"memberships cannot be read ({type(error).__name__}); ask again") from error
         return progress
+
+    async def past(self, segment: str, as_of: str | None) -> Past | None:
+        """The members at an instant; None when none is asked for. 404 for a segment that is not declared and had nobody: rules may be gone, their past is kept."""
+        if as_of is None:
+            return None
+        at = time_asked(as_of, self.store.clock())
+        try:
+            found = await run_in_threadpool(Past, self.store.tables, segment, at)
+        except (CoverageError, OSError) as error:
+            raise ApiError(503, "not_readable", f"memberships cannot be read ({type(error).__name__}); ask again") from error
+        if not (self.has(segment) or segment in self.cohorts.names()):
+            raise HTTPException(404)
+        return found
 
 
 def segment_routes(segments: Segments, secret: bytes, access: Access) -> APIRouter:
@@ -127,22 +141,31 @@ def _list_routes(routes: APIRouter, segments: Segments) -> None:
 def _cohort_routes(routes: APIRouter, segments: Segments) -> None:
     cohorts = segments.cohorts
 
-    @routes.get("/v1/segments/{segment}/members", summary="Who is in", dependencies=[Depends(only("after", "limit"))])
-    async def members(segment: str, request: Request, after: int = Query(0, ge=0), limit: int = Query(PAGE, ge=1, le=LARGEST_PAGE)) -> Response:
-        """Pages as JSON: go on with ``after`` as ``next`` says. With ``Accept: application/vnd.apache.arrow.stream`` all of them as Arrow, without pages."""
+    @routes.get("/v1/segments/{segment}/members", summary="Who is in, or was", dependencies=[Depends(only("after", "limit", "as_of"))])
+    async def members(
+        segment: str, request: Request, after: int = Query(0, ge=0), limit: int = Query(PAGE, ge=1, le=LARGEST_PAGE), as_of: str | None = None
+    ) -> Response:
+        """Pages as JSON: go on with ``after`` as ``next`` says. With ``Accept: application/vnd.apache.arrow.stream`` all of them as Arrow, without pages. ``as_of``: who was in
+        at that instant (RFC 3339), as is known by now; in order of the id then."""
         progress = await segments.followed()
-        if not segments.has(segment):
+        if not (segments.has(segment) or as_of):
             return not_found()
+        past = await segments.past(segment, as_of)
         if ARROW in request.headers.get("accept", ""):
-            return StreamingResponse(_arrow(cohorts, segment), media_type=ARROW)
-        found, following = await run_in_threadpool(cohorts.page, segment, after=after, limit=limit)
+            parts = past.parts(rows=PART_ROWS) if past else cohorts.parts(segment, rows=PART_ROWS)
+            return StreamingResponse(_arrow(parts), media_type=ARROW)
+        found, following = past.page(after=after, limit=limit) if past else await run_in_threadpool(cohorts.page, segment, after=after, limit=limit)
         shown = [{"person_id": person_id, "since": time_text(since)} for person_id, since in found]
         return json_answer({"members": shown, "next": following, "position": segments.position(progress)})
 
-    @routes.get("/v1/segments/{segment}/count", summary="How many are in", dependencies=[Depends(only())])
-    async def count(segment: str) -> Response:
+    @routes.get("/v1/segments/{segment}/count", summary="How many are in, or were", dependencies=[Depends(only("as_of"))])
+    async def count(segment: str, as_of: str | None = None) -> Response:
+        """``as_of``: as of members."""
         progress = await segments.followed()
-        return json_answer({"count": cohorts.count(segment), "position": segments.position(progress)}) if segments.has(segment) else not_found()
+        if not (segments.has(segment) or as_of):
+            return not_found()
+        past = await segments.past(segment, as_of)
+        return json_answer({"count": past.count if past else cohorts.count(segment), "position": segments.position(progress)})
 
     @routes.get("/v1/segments/{segment}/history", summary="Entries, exits and size by day", dependencies=[Depends(only())])
     async def history(segment: str) -> Response:
@@ -182,11 +205,11 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
         return not_found() if found is None else json_answer(found)
 
 
-def _arrow(cohorts: Cohorts, segment: str) -> Iterator[bytes]:
+def _arrow(parts: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     """An Arrow stream, a part at a time."""
     written = _Pipe()
     with pa.ipc.new_stream(pa.PythonFile(written, "w"), MEMBERS) as stream:
-        for part in cohorts.parts(segment, rows=PART_ROWS):
+        for part in parts:
             stream.write_batch(part)
             yield written.taken()
     yield written.taken()

@@ -27,16 +27,19 @@ GRACE_S = 5
 def serve_profiles(
     root: str | Path, tenant: str, definitions: Definitions, *, settings: ApiSettings, announce: Callable[[str], None], directory: Path | None = None
 ) -> None:
-    """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken. Segments are those
-    of the definitions' ``directory`` at any time."""
+    """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken. Segments, and the
+    definitions of epochs that may be taken in, are those of the ``directory`` at any time."""
     listener = open_listener(settings.listen)
     keys = load_or_create_keys(root, tenant)
     quiet_pauses()
-    store = Store(root, tenant, definitions, secret=keys.token_secret, settings=settings).start()
+    declared = Watch(directory, definitions) if directory else None
+    store = Store(root, tenant, definitions, secret=keys.token_secret, settings=settings)
+    if declared:
+        store.newest = declared.definitions
+    store.start()
     try:
         _wait_for(store, settings.open_timeout)
         requests = BatchRequests(store.tables, limit_s=settings.batch_timeout)
-        declared = Watch(directory, definitions) if directory else None
         server = _AnnouncingServer(
             uvicorn.Config(
                 build_app(store, keys, requests=requests, declared=declared), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,

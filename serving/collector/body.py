@@ -1,7 +1,7 @@
 """The body of a request, whole, inflated and never larger than the limit: app.py reads it here before anything is parsed."""
 
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from serving.collector.refusals import Refusal, invalid, too_large
@@ -9,6 +9,7 @@ from serving.collector.refusals import Refusal, invalid, too_large
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 GZIP = 16 + zlib.MAX_WBITS
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 class ClientGone(Exception):
@@ -41,6 +42,11 @@ async def read_body(receive: Receive, *, limit: int) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
         message = await receive()
     raise ClientGone
+
+
+def declared_encoding(headers: Mapping[str, str]) -> bytes:
+    """The Content-Encoding of a request, empty when it has none."""
+    return headers.get("content-encoding", "").encode("latin-1")
 
 
 def inflate(body: bytes, encoding: bytes, *, limit: int) -> bytes:

@@ -17,7 +17,7 @@ from millrace.settings import CollectorSettings
 from serving.collector.messages import Batch, Context, Message, Traits
 from serving.collector.publishing import Record
 from serving.collector.refusals import MAX_ID_LENGTH, MAX_SHARED_BYTES, Refusal, invalid, too_large
-from serving.collector.rules import check_depth, check_keys, check_lengths, check_message, may_repeat_keys, mismatch, too_deep
+from serving.collector.rules import check_depth, check_keys, check_lengths, check_message, check_numbers, may_repeat_keys, mismatch, nobody, too_deep
 
 Shape = TypeVar("Shape")
 
@@ -51,16 +51,17 @@ def open_request(call: str, body: bytes, limits: CollectorSettings) -> Opened:
         raise invalid("invalid_utf8", "body", f"found a byte that is not UTF-8 at position {error.start}, allowed UTF-8 throughout; encode the body as UTF-8") from None
     if call != BATCH:
         text = body.strip(b" \t\r\n")
-        message = _decoded(_messages, text)
+        message = decoded(_messages, text)
         return Opened(message.write_key, _typed(message, call), [text], None, may_repeat_keys(body, 1))
-    batch = _decoded(_batches, body)
+    batch = decoded(_batches, body)
     if not 0 < len(batch.batch) <= limits.max_batch_events:
         refuse = too_large if batch.batch else invalid
         raise refuse("wrong_batch_size", BATCH, f"found {len(batch.batch)} messages, allowed 1 to {limits.max_batch_events}; send batches of that size")
     return Opened(batch.write_key, None, batch.batch, _shared(batch, limits.max_event_bytes), may_repeat_keys(body, len(batch.batch)))
 
 
-def _decoded(decoder: "msgspec.json.Decoder[Shape]", text: bytes | Raw) -> Shape:
+def decoded(decoder: "msgspec.json.Decoder[Shape]", text: bytes | Raw) -> Shape:
+    """The value of a text; Refusal when it is not JSON or not of that shape."""
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
@@ -90,7 +91,7 @@ def _shared_text(name: str, text: Raw | UnsetType, decoder: msgspec.json.Decoder
     if text is UNSET:
         return b""
     try:
-        value = _decoded(decoder, text)
+        value = decoded(decoder, text)
     except Refusal as refusal:
         raise refusal.within(name) from None
     return b"" if value is None else f'"{name}":'.encode() + bytes(text)
@@ -123,19 +124,23 @@ class Intake:
                 if len(text) > max_bytes:
                     raise too_large("event_too_large", "body", f"found a message of {len(text)} bytes, allowed {max_bytes}; send less in one message")
                 check_depth(text)
-                message = given or _decoded(_messages, text)
+                message = given or decoded(_messages, text)
                 if may_repeat:
                     check_keys(text)
                 if len(text) > MAX_ID_LENGTH:
                     check_lengths(message)
+                    check_numbers(text)
                 front = b""
                 if message.type is UNSET and call != BATCH:
                     message.type = call
                     front = b'"type":"%s",' % call.encode()
                 check_message(message)
-                if shared or message.message_id is UNSET:
+                is_bare = message.original_timestamp is not None or (message.traits is UNSET and message.type == "identify")
+                if shared or is_bare or message.message_id is UNSET:
                     front += _front(message, shared)
                 node = (message.user_id and self._node_of_user(message.user_id)) or self._node_of_other(message.type, message.anonymous_id, *_contact(message))
+                if node is None and not (message.type == "alias" and message.previous_id and self._node_of_user(message.previous_id)):
+                    raise nobody()
                 records.append((node or "", b"{" + front + text[1:] if front else text))
         except Refusal as refusal:
             raise (refusal.within(f"batch[{len(records)}]") if call == BATCH else refusal) from None
@@ -143,14 +148,23 @@ class Intake:
 
 
 def _front(message: Message, shared: tuple[bytes, bytes] | None) -> bytes:
-    """Members that go before the message's own: an id when it has none, and what its batch says for all."""
+    """Members that go before the message's own: an id when it has none, what its batch says for all, and what RudderStack's clients say elsewhere: the time
+    as ``originalTimestamp``, the traits of an identify call in its context."""
     front = b'"messageId":"%s",' % str(uuid.uuid4()).encode() if message.message_id is UNSET else b""
     sent_at, context = shared or (b"", b"")
     if sent_at and message.sent_at is UNSET:
         front += sent_at + b","
     if context and message.context is UNSET:
         front += context + b","
+    if message.timestamp is UNSET and message.original_timestamp is not None:
+        front += b'"timestamp":%s,' % msgspec.json.encode(message.original_timestamp)
+    if message.traits is UNSET and message.type == "identify" and message.context and _is_object(message.context.traits):
+        front += b'"traits":%s,' % bytes(message.context.traits)
     return front
+
+
+def _is_object(text: Raw | UnsetType) -> bool:
+    return text is not UNSET and bytes(text).startswith(b"{")
 
 
 def _contact(message: Message) -> tuple[str | None, str | None]:

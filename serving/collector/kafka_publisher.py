@@ -8,7 +8,8 @@ out at once, a few at the end of the round trip under way, and many every HOLD_S
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 from kafka.structs import TopicPartition
 
@@ -61,7 +62,6 @@ class KafkaPublisher:
         self._watch = BrokerWatch(kafka, tenant, delivery_timeout_s=settings.delivery_timeout)
         self._max_events, self._max_bytes = settings.queue_events, settings.queue_bytes
         self._patience_s = settings.delivery_timeout + GRACE_S
-        self._headers: dict[str, bytes] = {}
         self._groups: dict[int, Group] = {}
         self._under_way = self._gathered = 0
         self._many = False
@@ -77,7 +77,7 @@ class KafkaPublisher:
     def readiness(self) -> Readiness:
         return Readiness(self._watch.answers, self._queued_events, self._max_events)
 
-    def publish(self, records: Sequence[Record], source: str) -> asyncio.Future[None]:
+    def publish(self, records: Sequence[Record], source: str, stamps: Sequence[bytes] | None = None) -> asyncio.Future[None]:
         connection = self._watch.connection
         if connection is None or self._watch.is_away:
             raise BrokerUnavailable("the Kafka broker does not answer")
@@ -85,7 +85,7 @@ class KafkaPublisher:
         # An empty queue takes any request, however small the limit: otherwise a large batch could never be sent.
         if self._queued_events and (self._queued_events + len(records) > self._max_events or self._queued_bytes + size > self._max_bytes):
             raise QueueFull(f"{self._queued_events} events waiting for the broker, {self._max_events} are allowed")
-        headers = self._headers.get(source) or self._headers.setdefault(source, encoded_headers(source))
+        headers = repeat(encoded_headers(source)) if stamps is None else [encoded_headers(source, stamp) for stamp in stamps]
         waiting = Waiting(self._loop.create_future(), events=len(records), size=size, deadline=self._loop.time() + self._patience_s)
         self._gather(waiting, records, headers, router(connection.partitions))
         self._queued_events += waiting.events
@@ -96,12 +96,12 @@ class KafkaPublisher:
             self._flush_timer = self._loop.call_later(HOLD_S, self._flush) if wait else self._loop.call_soon(self._flush)
         return waiting.future
 
-    def _gather(self, waiting: Waiting, records: Sequence[Record], headers: bytes, route: Callable[[str], tuple[int, bytes]]) -> None:
+    def _gather(self, waiting: Waiting, records: Sequence[Record], headers: Iterable[bytes], route: Callable[[str], tuple[int, bytes]]) -> None:
         groups = self._groups
-        for key, value in records:
+        for (key, value), encoded in zip(records, headers):  # noqa: B905 (one header may be of all)
             partition, encoded_key = route(key)
             group = groups.get(partition) or groups.setdefault(partition, Group())
-            group.records.append((encoded_key, value, headers))
+            group.records.append((encoded_key, value, encoded))
             if group.last is not waiting:
                 group.last = waiting
                 group.waiting.append(waiting)

@@ -40,10 +40,11 @@ class Message(msgspec.Struct, rename="camel", gc=False):
     group_id: str | None = None
     event: str | None = None
     name: str | None = None
-    timestamp: str | None = None
+    timestamp: str | UnsetType | None = UNSET
+    original_timestamp: str | None = None
     sent_at: str | UnsetType | None = UNSET
     properties: AnyObject | None = None
-    traits: Traits | None = None
+    traits: Traits | UnsetType | None = UNSET
     context: Context | UnsetType | None = UNSET
     integrations: AnyObject | None = None
     write_key: str | None = None

@@ -32,11 +32,11 @@ class Producer(Protocol):
     async def start(self) -> None:
         """Begins to look for the broker; returns at once, with or without one."""
 
-    def publish(self, records: Sequence[Record], source: str) -> asyncio.Future[None]:
+    def publish(self, records: Sequence[Record], source: str, stamps: Sequence[bytes] | None = None) -> asyncio.Future[None]:
         """Queues the records of one request; the future is done when the broker has acknowledged all of them, or holds BrokerUnavailable.
 
         QueueFull or BrokerUnavailable at once when they cannot be queued; then none of them is sent. After a future with BrokerUnavailable
-        some may be in the log: the client sends them again under the same messageId.
+        some may be in the log: the client sends them again under the same messageId. ``stamps``: the verdict of the tracking plan on each record.
         """
         ...
 

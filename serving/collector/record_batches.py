@@ -17,6 +17,7 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
 from millrace.errors import BrokerUnavailable
+from millrace.plan_verdicts import HEADER
 
 BATCH_BYTES = 256 * 1024
 """A batch takes no further record once it is larger; the broker's own limit is 1 MiB, compressed."""
@@ -76,9 +77,11 @@ def router(partitions: int) -> Callable[[str], tuple[int, bytes]]:
     return route
 
 
-def encoded_headers(source: str) -> bytes:
-    """The one header of the collector's records as it stands in a record."""
-    return varint(1) + varint(6) + b"source" + varint(len(source.encode())) + source.encode()
+@lru_cache(4_096)
+def encoded_headers(source: str, stamp: bytes = b"") -> bytes:
+    """The headers of the collector's records as they stand in a record: the source, and the verdict of the tracking plan when there is one."""
+    headers = [(b"source", source.encode()), *([(HEADER.encode(), stamp)] if stamp else [])]
+    return varint(len(headers)) + b"".join([varint(len(part)) + part for header in headers for part in header])
 
 
 class SealedBatch(ProducerBatch):

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import UNSET
 
 from millrace.identity import WHITESPACE
+from millrace.json_values import LONGEST, parse_object
+from millrace.message_bounds import has_long_number
 from serving.collector.messages import CALLS, Message
 from serving.collector.refusals import MAX_DEPTH, MAX_ID_LENGTH, Refusal, invalid
 
@@ -59,6 +61,17 @@ def check_lengths(message: Message) -> None:
     for name, value in named.items():
         if isinstance(value, str) and len(value) > MAX_ID_LENGTH:
             raise invalid("identifier_too_long", name, f"found {len(value)} characters, allowed {MAX_ID_LENGTH}; send a shorter identifier")
+
+
+def check_numbers(text: bytes) -> None:
+    """Refuses numbers that readers of the log refuse. Only a text longer than the limit can hold one."""
+    if has_long_number(text) and parse_object(text.decode()) is None:
+        raise invalid("number_too_long", "body", f"found a number of more than {LONGEST} digits, allowed {LONGEST}; send it as text")
+
+
+def nobody() -> Refusal:
+    """For identifiers of which nothing is left in the one spelling they are compared in."""
+    return invalid("missing_identifier", "userId", "found identifiers of white space or invisible characters alone, allowed one that somebody could read; send another")
 
 
 def mismatch(error: msgspec.ValidationError) -> Refusal:

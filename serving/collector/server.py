@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import uvicorn
 
+from millrace.definitions import Definitions
+from millrace.delta import TenantTables
 from millrace.keys import TenantKeys
 from millrace.settings import CollectorSettings
 from serving.collector.app import build_app
@@ -19,12 +21,14 @@ from serving.listening import BACKLOG, open_listener, url_of
 logger = logging.getLogger(__name__)
 
 
-def serve_collector(settings: CollectorSettings, keys: TenantKeys, publisher: KafkaPublisher, *, announce: Callable[[str], None]) -> None:
+def serve_collector(
+    settings: CollectorSettings, keys: TenantKeys, publisher: KafkaPublisher, *, definitions: Definitions, tables: TenantTables, announce: Callable[[str], None]
+) -> None:
     """Serves where the settings say (port 0 takes any free one); ``announce`` gets the URL once connections are taken."""
     listener = open_listener(settings.listen)
     url = url_of(listener)
     config = uvicorn.Config(
-        build_app(publisher, keys, settings=settings, on_start=lambda: announce(url)),
+        build_app(publisher, keys, definitions=definitions, tables=tables, settings=settings, on_start=lambda: announce(url)),
         loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False, proxy_headers=False,
         timeout_keep_alive=math.ceil(settings.keep_alive), timeout_graceful_shutdown=math.ceil(settings.delivery_timeout) + 5, backlog=BACKLOG,
     )  # fmt: skip

@@ -15,7 +15,7 @@ class Seen:
 @dataclass(frozen=True)
 class Node:
     """An identifier: ``node`` tells it from others in the answer, ``value`` is its masked value. ``linked``: how many others it was seen with. ``isolated``: why
-    it joins nobody (``blocked``, ``removed`` or ``shared``). ``person_id`` and ``first_seen`` are null for one outside the component that was asked for."""
+    it joins nobody (``blocked``, ``removed``, ``crowded`` or ``shared``). ``person_id`` and ``first_seen`` are null for one outside the component that was asked for."""
 
     node: str
     namespace: str
@@ -37,8 +37,8 @@ class End:
 
 @dataclass(frozen=True)
 class Edge:
-    """Two identifiers seen together: the evidence for an edge. ``verdict`` is ``joins`` or ``refused``, ``reason`` then ``blocked``, ``removed``, ``shared``,
-    ``unique``, ``limit`` or ``parted``, which ``because`` says in words. ``first_at`` and ``last_at`` are event times; ``layer`` is where it was seen: up to the
+    """Two identifiers seen together: the evidence for an edge. ``verdict`` is ``joins`` or ``refused``, ``reason`` then ``blocked``, ``removed``, ``crowded``,
+    ``shared``, ``unique``, ``limit`` or ``parted``, which ``because`` says in words. ``first_at`` and ``last_at`` are event times; ``layer`` is where it was seen: up to the
     cut (``batch``), after it (``speed``), both (``merged``) or never: then somebody decided it (``decision``), at ``first_at``. ``decision``: the number of the
     decision about the two, where one counts."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.crowds import crowded_nodes, left_alone
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
 from millrace.edges import touches
@@ -72,8 +73,25 @@ class PinnedEdges:
 
     @cached_property
     def barred(self) -> pa.Array:
-        """Nodes that join nobody, whatever they were seen with: blocked ones, and those that a decision removed."""
-        return pa.array(sorted(self.rules.blocked | self.decisions.removed), pa.string())
+        """Nodes that join nobody, whatever the identifiers next to them: blocked ones, those that a decision removed, and crowded ones."""
+        return pa.array(sorted(self.rules.blocked | self.decisions.removed | self.crowded), pa.string())
+
+    @cached_property
+    def over(self) -> frozenset[str]:
+        """Nodes seen with as many others as make them crowded, whatever was decided about them."""
+        linked = self.nodes(pc.field("linked").is_valid()).select(["node", "linked"]).to_pydict()
+        at_cut = dict(zip(linked["node"], linked["linked"], strict=True))
+        return crowded_nodes(self.rules, at_cut, self.newer.select(["a", "b"]), lambda nodes: self.touching(nodes, columns=["a", "b"]))
+
+    @cached_property
+    def crowded(self) -> frozenset[str]:
+        return left_alone(self.over, self.decisions)
+
+    def barring(self, node: str) -> str | None:
+        """Why a node is among the barred."""
+        if node in self.decisions.removed:
+            return "removed"
+        return "blocked" if node in self.rules.blocked else "crowded" if node in self.crowded else None
 
     def joined(self) -> pa.Table:
         """a and b of the pairs that decisions join, but for those that join nobody."""
@@ -82,7 +100,7 @@ class PinnedEdges:
 
     def resolved(self, edges: pa.Table) -> Resolution:
         """Persons and verdicts by the rules and the decisions of the point."""
-        return resolve(edges, self.rules, self.decisions)
+        return resolve(edges, self.rules, self.decisions, self.over)
 
     def knows(self, node: str) -> bool:
         """Whether an event up to the head has the node."""

@@ -22,6 +22,7 @@ SHORTEST, STEP = 8, 4
 ISOLATED = {
     "blocked": "it is on the list of blocked values in identity.yml, so it joins nobody",
     "removed": "somebody decided that it joins nobody",
+    "crowded": "it was seen with more others than one person has (crowded_from in identity.yml), so it joins nobody",
     "shared": "it was seen with several people's identifiers (shared_from in identity.yml), so it joins nobody",
 }
 
@@ -115,4 +116,4 @@ def _apart(source: PinnedEdges, rest: pa.Array) -> tuple[dict[str, int], dict[st
     nodes = source.resolved(edges).nodes
     nodes = nodes.filter(pc.is_in(nodes["node"], value_set=judged))
     isolated = dict(zip(nodes["node"].to_pylist(), nodes["isolated"].to_pylist(), strict=True))
-    return _degrees(pa.concat_tables(pairs), rest), isolated | {name: "removed" if name in source.decisions.removed else "blocked" for name in barred.to_pylist()}
+    return _degrees(pa.concat_tables(pairs), rest), isolated | {name: source.barring(name) for name in barred.to_pylist()}

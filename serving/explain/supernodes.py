@@ -70,13 +70,15 @@ def _isolated(source: PinnedEdges) -> dict[str, str]:
     judged = source.resolved(edges_around(source, again, source.touching(again))).nodes
     judged = judged.filter(pc.is_in(judged["node"], value_set=again))
     found |= dict(zip(judged["node"].to_pylist(), judged["isolated"].to_pylist(), strict=True))
-    found |= dict.fromkeys(source.rules.blocked & seen, "blocked") | dict.fromkeys(removed & seen, "removed")
+    found |= {name: reason for name in seen if (reason := source.barring(name))}
     return {name: reason for name, reason in found.items() if reason}
 
 
 def _moved(source: PinnedEdges) -> pa.Array:
-    """Nodes that decisions are about since the cut, those that are one value with others than at the cut, and all that were seen with these."""
-    decided = _decided_since(source)
+    """Nodes that decisions are about since the cut or that are crowded since, those that are one value with others than at the cut, and all that were seen
+    with these."""
+    at_cut = source.nodes(pc.field("isolated") == "crowded")["node"].to_pylist()
+    decided = pa.concat_arrays([_decided_since(source), pa.array(sorted(source.crowded.difference(at_cut)), pa.string())])
     starts = pc.unique(pa.concat_arrays([decided, ends(source.twins(decided), source.newer_twins)]))
     if not len(starts):
         return starts

@@ -14,6 +14,7 @@ from millrace.faults import crash_point
 from millrace.identity_decisions import UNDECIDED, read_decisions
 from millrace.manifest import Manifest, read_manifests
 from millrace.tables import DECISIONS, MANIFESTS
+from serving.segments.affected import is_settled
 from serving.segments.delivery import Delivery
 from serving.segments.judging import Judge
 from serving.segments.movement import Movements
@@ -35,8 +36,10 @@ ROUND_S = 0.25
 """Epochs are taken in for so long before what they change is made durable and told."""
 BATCH_ROWS = 20_000
 """Changes of a batch, at most: what Kafka takes well within its time."""
+BESIDE_S = 0.1
+"""For so long timers are fired, and persons settled, between two looks for new epochs: somebody may wait for a change."""
 AT_ONCE = 500
-"""Timers fired, and persons settled, between two looks for new epochs."""
+"""Timers fetched at once."""
 
 
 class SegmentFollower:
@@ -59,9 +62,9 @@ class SegmentFollower:
         while not stop.is_set():
             try:
                 is_busy = self.round()
-                self._tell("follower", None)
+                self._parts.tell("follower", None)
             except TABLE_ERRORS as error:
-                self._tell("follower", one_line(error))
+                self._parts.tell("follower", one_line(error))
                 is_busy = False
                 stop.wait(RETRY_S)
                 self._start_over()
@@ -70,6 +73,7 @@ class SegmentFollower:
 
     def close(self) -> None:
         self._versions.stop()
+        self._end_settling()
         if self._generation:
             self._generation.close()
         self._state.close()
@@ -127,21 +131,24 @@ class SegmentFollower:
             position = self._state.position
             is_new = position.settled < 0 and not position.head
             generation = self._versions.begin(self._manifests, self._ledger, position, is_new=is_new)
-            self._tell("version", self._versions.problem)
+            self._parts.tell("version", self._versions.problem)
             if generation is not None:
                 self._enter(generation, is_leap=is_new or (generation.head, generation.decisions) != (position.head, position.decisions))
 
     def _enter(self, generation: Generation, *, is_leap: bool) -> None:
         """From now on persons are looked at through this version. After a leap nothing can be compared: what is found is no difference."""
         position, old = self._state.position, self._generation
-        self._settling = None
+        is_comparable = not is_leap and self._settling is None and is_settled(old, generation, position)
+        self._end_settling()
         self._movements.found.clear()
         self._generation, position.manifest_id = generation, generation.manifest_id
         self._use(generation, self._parts.rules(generation.definitions.views[PERSON]))
         if is_leap or position.pending or position.settled != (generation.manifest_id or 0):
             is_proof, is_first = not is_leap and position.settled >= 0, position.settled < 0 and not position.made_again
             as_of = None if is_proof or is_first else self._until(generation) if is_leap else position.made_again or None
-            self._settling = Settling(self._state, self._movements, generation, names=self._rules.names, is_proof=is_proof, as_of=as_of)
+            before = old if is_comparable and not position.pending else None
+            self._settling = Settling(self._state, self._movements, generation, names=self._rules.names, is_proof=is_proof, as_of=as_of, old=before)
+            old = None if before else old
         if old:
             old.close()
         log.info("following manifest=%s head=%d leap=%s", generation.manifest_id, generation.head, is_leap)
@@ -158,18 +165,24 @@ class SegmentFollower:
         self._movements.use(generation, self._judge)
         if changed and not position.made_again:
             is_proof = self._settling is not None and self._settling.is_proof
+            self._end_settling()
             self._settling = Settling(self._state, self._movements, generation, names=rules.names, is_proof=is_proof)
             log.info("rules changed segments=%d of=%d", len(changed), len(rules.prints))
+
+    def _end_settling(self) -> None:
+        if self._settling is not None:
+            self._settling.close()
+            self._settling = None
 
     def _follow_versions(self, serving: Generation) -> None:
         if (generation := self._versions.follow(self._manifests, self._ledger, serving)) is not None:
             self._enter(generation, is_leap=generation.head > serving.head)
             self._versions.tidy()
-        self._tell("version", self._versions.problem)
+        self._parts.tell("version", self._versions.problem)
 
     def _follow_rules(self, generation: Generation) -> None:
         generation.know(self._parts.definitions())
-        self._tell("definitions", self._parts.trouble())
+        self._parts.tell("definitions", self._parts.trouble())
         rules = self._parts.rules(generation.definitions.views[PERSON])
         if rules.hash != self._rules.hash:
             self._use(generation, rules)
@@ -179,7 +192,7 @@ class SegmentFollower:
     def _follow_epochs(self, generation: Generation) -> bool:
         """Epoch by epoch, each as of the moment it came to exist; whether there are more."""
         reach = generation.reach(self._ledger)
-        self._tell("head", reach.problem)
+        self._parts.tell("head", reach.problem)
         until = time.monotonic() + ROUND_S
         while generation.head < reach.head and time.monotonic() < until:
             epoch = generation.head + 1
@@ -193,9 +206,11 @@ class SegmentFollower:
     def _fire(self, generation: Generation) -> bool:
         """Timers that are due; whether there may be more."""
         now = self._until(generation)
-        due = self._state.due(now, AT_ONCE)
+        due, until = self._state.due(now, AT_ONCE), time.monotonic() + BESIDE_S
         for person_id in due:
             self._movements.fire(person_id, now)
+            if time.monotonic() >= until:
+                return True
         return len(due) == AT_ONCE
 
     def _until(self, generation: Generation) -> int:
@@ -206,10 +221,10 @@ class SegmentFollower:
     def _settle(self, generation: Generation) -> bool:
         if self._settling is None:
             return False
-        if self._settling.some(AT_ONCE, self._until(generation)):
+        if self._settling.some(self._until(generation), time.monotonic() + BESIDE_S):
             return True
         self._settling.finish(self._tables, self._parts.clock)
-        self._settling = None
+        self._end_settling()
         return False
 
     def _make_durable(self, generation: Generation) -> None:
@@ -228,16 +243,7 @@ class SegmentFollower:
             return
         try:
             self._delivery.publish(self._state)
-            self._tell("delivery", None)
+            self._parts.tell("delivery", None)
         except BrokerUnavailable as error:
             self._retry_at = time.monotonic() + RETRY_S
-            self._tell("delivery", one_line(error))
-
-    def _tell(self, topic: str, problem: str | None) -> None:
-        if self._parts.problems.get(topic) == problem:
-            return
-        if problem is None:
-            self._parts.problems.pop(topic, None)
-        else:
-            self._parts.problems[topic] = problem
-        log.warning("problem topic=%s present=%s", topic, problem is not None)
+            self._parts.tell("delivery", one_line(error))

@@ -1,10 +1,13 @@
 """The segments of one person beside his profile: for answers of the API, and for their replay from a receipt."""
 
+from collections.abc import Mapping
+
 from serving.segments.judging import Judge
 from serving.segments.rules import Rules
 from serving.segments.watching import Declared
 from serving.store.answers import Pinned
 from serving.store.plan import Plan
+from serving.store.several import TraitAnswer
 
 
 class Judges:
@@ -21,9 +24,9 @@ class Judges:
             self._made = made = plan, rules, Judge(plan.view, plan.layout, rules)
         return made[2]
 
-    def segments(self, pinned: Pinned, at: int) -> list[str]:
-        """Names of the segments the person is in, in order of the name."""
-        return self.of(pinned).names(pinned, at)
+    def segments(self, pinned: Pinned, at: int, answers: Mapping[str, TraitAnswer] | None = None) -> list[str]:
+        """Names of the segments the person is in, in order of the name; ``answers``: his traits, where they have been read already."""
+        return self.of(pinned).names(pinned, at, answers)
 
     def rules_of(self, pinned: Pinned) -> str:
         """The hash of the rules they stand on; empty when there are none."""

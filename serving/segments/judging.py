@@ -3,7 +3,7 @@
 Rules see the same values an answer of the API shows, in the Python form of algebra.py. When values change by themselves turning.py knows.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -59,9 +59,11 @@ class Judge:
                 due = moves
         return Judgement(frozenset(names), due)
 
-    def names(self, pinned: Pinned, at: int) -> list[str]:
-        """The segments that hold, in order of the name."""
-        values = self.values(pinned, at) if self._rules else {}
+    def names(self, pinned: Pinned, at: int, answers: Mapping[str, TraitAnswer] | None = None) -> list[str]:
+        """The segments that hold, in order of the name. ``answers``: the traits as of ``at``, where they have been read already."""
+        if not self._rules:
+            return []
+        values = self.values(pinned, at) if answers is None else self._in_python(answers, pinned.person.id)
         return sorted(name for name, holds, _ in self._rules if holds(values, at))
 
     def answers(self, pinned: Pinned, at: int) -> dict[str, TraitAnswer]:
@@ -73,13 +75,14 @@ class Judge:
         return self._values([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at, pinned.person.id)
 
     def _values(self, batch: list[Slots], speed: list[Slots], at: int, person_id: str) -> Values:
+        return self._in_python(self._plan.read(batch, speed, at) if self._plan else {}, person_id)
+
+    def _in_python(self, answers: Mapping[str, TraitAnswer], person_id: str) -> Values:
         """``person`` is his id, for rules that draw lots by it."""
         values: Values = {PERSON_NAME: person_id}
-        if self._plan is not None:
-            answers = self._plan.read(batch, speed, at)
-            for name, form in self._pythonic:
-                value = answers[name].value
-                values[name] = None if value is None else form(value)
+        for name, form in self._pythonic:
+            value = answers[name].value
+            values[name] = None if value is None else form(value)
         return values
 
 

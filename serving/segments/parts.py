@@ -1,5 +1,6 @@
 """What a follower of segments is given: running.py fills it for the job, tests with a clock and a topic of their own."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,6 +9,8 @@ from millrace.delta import TenantTables
 from millrace.traits import View
 from serving.segments.delivery import Publisher
 from serving.segments.rules import Rules
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -24,3 +27,13 @@ class Parts:
     poll_s: float
     trouble: Callable[[], str | None] = lambda: None
     problems: dict[str, str] = field(default_factory=dict)
+
+    def tell(self, topic: str, problem: str | None) -> None:
+        """Notes what keeps the follower from going on with something, or that nothing does any more."""
+        if self.problems.get(topic) == problem:
+            return
+        if problem is None:
+            self.problems.pop(topic, None)
+        else:
+            self.problems[topic] = problem
+        log.warning("problem topic=%s present=%s", topic, problem is not None)

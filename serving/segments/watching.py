@@ -1,24 +1,16 @@
-"""Definitions as they are in their directory now, and their segments compiled for whatever version is served. The follower and the API ask; nobody restarts.
-
-A directory that cannot be read, or holds a wrong rule, changes nothing: the last sound definitions count, and ``problem`` says what is wrong.
-"""
+"""The segments of the definitions as they are now, compiled for whatever version is served. The follower and the API ask; nobody restarts."""
 
 import hashlib
-import logging
-import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from millrace.definitions import Definitions, load_definitions
-from millrace.errors import ConfigurationError
+from millrace.definitions import Definitions
+from millrace.newest_definitions import NewestDefinitions
 from millrace.segments import PERSON_NAME, CompiledSegment, compile_segments, trait_types
 from millrace.traits import View
 from serving.segments.rules import Rules, rules_of
 from serving.store.base_building import PERSON
-
-log = logging.getLogger(__name__)
-LOOK_S = 0.5
 
 
 class Declared:
@@ -42,40 +34,19 @@ class Declared:
 
 
 class Watch(Declared):
-    """Those of a directory. Looks at its files at most every ``LOOK_S``; reads them when one has changed."""
+    """Those of a directory, as they are now."""
 
     def __init__(self, directory: Path, definitions: Definitions | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.problem: str | None = None
-        self._directory, self._clock, self._lock = directory, clock, threading.Lock()
-        self._seen = self._files()
-        super().__init__(load_definitions(directory) if definitions is None else definitions)
-        self._looked_at = clock()
+        self._directory = NewestDefinitions(directory, definitions, clock=clock)
+        super().__init__(self._directory())
 
     def definitions(self) -> Definitions:
-        with self._lock:
-            now = self._clock()
-            if now - self._looked_at >= LOOK_S:
-                self._looked_at = now
-                self._look()
-            return self._newest
+        return self._directory()
 
-    def _look(self) -> None:
-        found = self._files()
-        if found == self._seen:
-            return
-        try:
-            self._newest = load_definitions(self._directory)
-            self.problem = None
-        except ConfigurationError as error:
-            self.problem = "; ".join(error.problems)
-        self._seen = found
-        log.info("definitions read hash=%s segments=%d problem=%s", self._newest.hash, len(self._newest.segments), self.problem is not None)
-
-    def _files(self) -> dict[str, tuple[int, int]]:
-        try:
-            return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in self._directory.glob("*.yml")}
-        except OSError:
-            return {}
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the files, if anything."""
+        return self._directory.problem
 
 
 def rules_for(newest: Definitions, served: View) -> Rules:

@@ -1,5 +1,6 @@
 """From what the store has pinned to the answer a client sees, and its bytes. store.py and replay.py make the same answer from the same pinned parts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,9 +40,9 @@ class Pinned(msgspec.Struct, gc=False):
 
 
 class Memberships(Protocol):
-    """Which segments a person is in as of a time, and the hash of the rules that say so; empty without rules."""
+    """Which segments a person is in as of a time, given his traits as of then, and the hash of the rules that say so; empty without rules."""
 
-    def segments(self, pinned: Pinned, at: int) -> list[str]: ...
+    def segments(self, pinned: Pinned, at: int, answers: Mapping[str, TraitAnswer]) -> list[str]: ...
 
     def rules_of(self, pinned: Pinned) -> str: ...
 
@@ -94,7 +95,7 @@ def answer_with(
     moved = None if asked_id == pinned.person.id else asked_id
     point, plan = pinned.point, pinned.plan
     traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
-    segments, rules = (memberships.segments(pinned, at), memberships.rules_of(pinned)) if memberships else ([], "")
+    segments, rules = (memberships.segments(pinned, at, traits), memberships.rules_of(pinned)) if memberships else ([], "")
     claims = Claims(
         pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions,
         (PERSON_ID, moved) if moved else (), rules,

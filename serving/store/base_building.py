@@ -39,7 +39,7 @@ PERSON = "person"
 ROWS = 100_000
 _STATES = "SELECT * FROM pinned ORDER BY key, hop, hop_start"
 _NODES = """
-    SELECT node, person_id, component, component IN (SELECT component FROM pinned WHERE person_id <> component), isolated IS NOT NULL
+    SELECT node, person_id, component, component IN (SELECT component FROM pinned WHERE person_id <> component), isolated IS NOT NULL, coalesce(linked, 0)
     FROM pinned ORDER BY node
 """
 _PERSONS = 'SELECT person_id, node, hint, first_seen.epoch, first_seen."partition", first_seen."offset" FROM pinned ORDER BY person_id'
@@ -61,15 +61,15 @@ def build_base(tables: TenantTables, manifest: Manifest, folder: Path) -> None:
     states, layout = batch_view(PERSON, view), Layout(view)
     environment = open_environment(folder, readonly=False)
     try:
-        _write(environment, "nodes", _node_pairs(sorted_rows(tables, manifest, BATCH_NODES, sql=_NODES, spill=folder)))
-        _write(environment, "persons", _person_pairs(sorted_rows(tables, manifest, BATCH_NODES, sql=_PERSONS, spill=folder)))
-        _write(environment, "states", _state_pairs(sorted_rows(tables, manifest, states, sql=_STATES, spill=folder), states, layout))
+        write_sorted(environment, "nodes", _node_pairs(sorted_rows(tables, manifest, BATCH_NODES, sql=_NODES, spill=folder)))
+        write_sorted(environment, "persons", _person_pairs(sorted_rows(tables, manifest, BATCH_NODES, sql=_PERSONS, spill=folder)))
+        write_sorted(environment, "states", _state_pairs(sorted_rows(tables, manifest, states, sql=_STATES, spill=folder), states, layout))
         several = sorted_rows(tables, manifest, BATCH_NODES, sql=_OF_SEVERAL, spill=folder)
-        _write(environment, "merged", _merged_pairs(several, environment, layout))
+        write_sorted(environment, "merged", _merged_pairs(several, environment, layout))
         inside = sorted_rows(tables, manifest, BATCH_EDGES, sql=_EDGES, spill=folder, beside={"nodes": BATCH_NODES})
-        _write(environment, "edges", _edge_pairs(inside))
+        write_sorted(environment, "edges", _edge_pairs(inside))
         ids = sorted_rows(tables, manifest, BATCH_NODES, sql=_IDS, spill=folder)
-        _write(environment, "ids", ((name.encode(), node.encode()) for name, node in _rows(ids)))
+        write_sorted(environment, "ids", ((name.encode(), node.encode()) for name, node in _rows(ids)))
         write_description(environment, manifest)
         environment.sync(True)
     finally:
@@ -143,7 +143,7 @@ def _encoded(rows: pa.Table, layout: Layout) -> Pairs:
     return ((key.encode(), encode(layout.with_unions(found[key]))) for key in sorted(found))
 
 
-def _write(environment: lmdb.Environment, name: str, pairs: Pairs) -> None:
+def write_sorted(environment: lmdb.Environment, name: str, pairs: Pairs) -> None:
     """Appends pairs that come in key order, some thousands to a transaction. Pairs are made between transactions: they may read what is written."""
     database = environment.open_db(name.encode())
     while chunk := list(islice(pairs, ROWS)):

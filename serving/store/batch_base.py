@@ -17,7 +17,7 @@ from millrace.errors import CoverageError
 from millrace.identity import person_id
 from millrace.manifest import Manifest
 
-FORMAT = 3
+FORMAT = 4
 DATABASES = ("nodes", "persons", "states", "merged", "edges", "ids")
 LARGEST_BYTES = 1 << 38
 """Address space, not disk: the file grows with what is in it."""
@@ -44,26 +44,30 @@ class Edge(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a node stands at the cut. ``contested``: its component has several persons. ``isolated``: it is blocked or shared."""
+    """Where a node stands at the cut. ``contested``: its component has several persons. ``isolated``: it joins nobody. ``linked``: how many others it was seen
+    with, where these are many (millrace/crowds.py)."""
 
     person_id: str
     component: str
     contested: bool = False
     isolated: bool = False
+    linked: int = 0
 
 
 def encode_place(place: Place) -> bytes:
     """The person's id alone for nearly all nodes."""
-    if place.isolated:
-        return f"{place.person_id} !".encode()
-    return f"{place.person_id} {place.component}".encode() if place.contested else place.person_id.encode()
+    unusual = "!" if place.isolated else place.component if place.contested else ""
+    return " ".join([place.person_id, *([unusual] if unusual or place.linked else []), *([str(place.linked)] if place.linked else [])]).encode()
 
 
 def decode_place(found: bytes) -> Place:
-    person, _, unusual = found.decode().partition(" ")
+    person, _, rest = found.decode().partition(" ")
+    if not rest:
+        return Place(person, person)
+    unusual, _, linked = rest.partition(" ")
     if unusual == "!":
-        return Place(person, person, isolated=True)
-    return Place(person, unusual or person, contested=bool(unusual))
+        return Place(person, person, isolated=True, linked=int(linked or 0))
+    return Place(person, unusual or person, contested=bool(unusual), linked=int(linked or 0))
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -89,7 +93,7 @@ class BaseReader:
     """Lookups for one thread at a time."""
 
     def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
-        self._transaction, self._get = transaction, transaction.get
+        self._transaction, self._get, self._databases = transaction, transaction.get, databases
         self._nodes, self._persons, self._states, self._merged, self._edges, self._ids = (databases[name] for name in DATABASES)
 
     def person_of(self, node: str) -> str | None:
@@ -110,9 +114,19 @@ class BaseReader:
     def members(self, person_id: str) -> list[Member]:
         return _members.decode(self._get(person_id.encode(), db=self._persons) or b"\x90")
 
-    def first_members(self) -> Iterator[str]:
-        """The first node of every person."""
-        for _, members in self._transaction.cursor(db=self._persons).iternext():
+    def pairs(self, database: str, first: str = "") -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of a database in order, from a key on."""
+        cursor = self._transaction.cursor(db=self._databases[database])
+        return iter(cursor) if cursor.set_range(first.encode()) else iter(())
+
+    def count(self, database: str) -> int:
+        return self._transaction.stat(self._databases[database])["entries"]
+
+    def first_members(self, first: str = "", until: str = "") -> Iterator[str]:
+        """The first node of every person, or of those whose ids lie from ``first`` to before ``until``."""
+        for key, members in self.pairs("persons", first):
+            if until and key >= until.encode():
+                return
             yield _members.decode(members)[0].node
 
     def is_first_member(self, node: str) -> bool:
@@ -159,8 +173,11 @@ class NoReader(BaseReader):
     def members(self, person_id: str) -> list[Member]:
         return []
 
-    def first_members(self) -> Iterator[str]:
+    def pairs(self, database: str, first: str = "") -> Iterator[tuple[bytes, bytes]]:
         return iter(())
+
+    def count(self, database: str) -> int:
+        return 0
 
     def states(self, node: str) -> bytes | None:
         return None

@@ -7,6 +7,7 @@ What it serves is always whole: a step of epochs, or a new batch version, become
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from millrace.definitions import Definitions
 from millrace.delta import TenantTables
@@ -27,9 +28,9 @@ MANIFEST = "manifest"
 
 
 class Follower:
-    """``serving`` and ``problems`` are read under ``lock``."""
+    """``serving`` and ``problems`` are read under ``lock``. ``definitions``: the newest ones; epochs under them are taken in before a version is published with them."""
 
-    def __init__(self, tables: TenantTables, definitions: Definitions, *, secret: bytes, poll_s: float, reopen_s: float) -> None:
+    def __init__(self, tables: TenantTables, definitions: Callable[[], Definitions], *, secret: bytes, poll_s: float, reopen_s: float) -> None:
         self.lock = threading.Lock()
         self.serving: Generation | None = None
         self.ledger: LedgerTail | None = None
@@ -100,6 +101,7 @@ class Follower:
             self._decisions = read_decisions(self._tables)
         self._follow_manifests(self.ledger)
         if self.serving:
+            self.serving.know(self._definitions())
             self._advance(self.serving, self.ledger)
 
     def _follow_manifests(self, ledger: LedgerTail) -> None:
@@ -112,7 +114,7 @@ class Follower:
         if self._opening is None:
             due = [m for m in self._candidates() if self._retry_at.get(m and m.manifest_id, 0.0) <= time.monotonic()]
             if due:
-                self._opening = Opening(self._tables, self._folders, ledger, manifest=due[0], definitions=self._definitions, secret=self._secret)
+                self._opening = Opening(self._tables, self._folders, ledger, manifest=due[0], definitions=self._definitions(), secret=self._secret)
 
     def _candidates(self) -> list[Manifest | None]:
         """What may be opened instead of what is served, best first: the newest manifest; any older one rather than nothing."""

@@ -15,7 +15,7 @@ from millrace.tables import SPEED_EDGES_TABLE, speed_view
 from serving.store.answers import Pinned, Point
 from serving.store.base_building import PERSON
 from serving.store.base_folders import HeldBase
-from serving.store.batch_base import NoReader
+from serving.store.batch_base import BaseReader, NoReader
 from serving.store.coverage import check_counts, check_edges
 from serving.store.layout import Layout, Slots, encode
 from serving.store.layout import decode as decode_slots
@@ -83,6 +83,16 @@ class Generation:
     def keys_after_cut(self) -> int:
         """Nodes that the epochs after the cut touch."""
         return len(self._slots)
+
+    @property
+    def base(self) -> BaseReader:
+        """The batch version alone; for the thread that pins."""
+        return self._reader
+
+    @property
+    def overlaid(self) -> set[str]:
+        """Nodes of which answers rest on more than the batch version: on epochs after its cut, or on decisions."""
+        return {*self._slots, *self._persons.overlaid(self._reader)}
 
     @property
     def point(self) -> Point:

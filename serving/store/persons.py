@@ -14,6 +14,7 @@ from millrace.identity import by_priority, person_id
 from millrace.identity_decisions import UNDECIDED, Decisions
 from millrace.identity_rules import Rules
 from serving.store.batch_base import Member
+from serving.store.crowded import Crowded
 from serving.store.regrouping import Change, Group, NodeSource, Person, Region
 from serving.store.sightings import NOTHING_FRESH, Sightings
 
@@ -33,7 +34,7 @@ class Persons:
         self._of_batch: set[str] = set()
         self._groups: dict[str, Group] = {}
         self._isolated: set[str] = set()
-        self._sightings = Sightings()
+        self._sightings, self._crowded = Sightings(), Crowded(rules)
         self._decided_for, self._decided_units = UNDECIDED, set[str]()
         self._unnamed: list[str] = []
         self._anchors: dict[str, str] = {}
@@ -42,6 +43,10 @@ class Persons:
     def nodes(self) -> Collection[str]:
         """Nodes that batch does not know, or not as they are now."""
         return self._nodes.keys()
+
+    def overlaid(self, base: NodeSource) -> set[str]:
+        """Nodes that batch does not know, or not as they are now, and those of its persons that anything joins."""
+        return {*self._nodes, *(member.node for unit in self._groups if unit not in self._nodes for member in base.component(unit)[0])}
 
     def find(self, node: str, base: NodeSource) -> Person | None:
         """The person a node belongs to; None for a node nobody has seen."""
@@ -82,7 +87,8 @@ class Persons:
                 self._join(left, right, joined)
         for node in change.nodes.keys() & self.decisions.nodes:
             self._group(node, joined)
-        if joined:
+        change.crowded = self._crowded.brought(fresh, change.linked, base, self._sightings)
+        if joined or change.crowded:
             self._settle({id(units): units for units in joined.values()}.values(), base, change)
         return change
 
@@ -92,15 +98,16 @@ class Persons:
         before = self.decisions
         pairs = (before.joined ^ decisions.joined) | (before.parted ^ decisions.parted)
         removed = before.removed ^ decisions.removed
-        region = self._region(base, change)
-        region.take_nodes({node for pair in pairs for node in pair} | removed)
-        region.take_neighbours(removed)
+        region, moved = self._region(base, change), {node for pair in pairs for node in pair}
+        region.take_nodes(moved | removed)
+        region.take_neighbours(removed | self._crowded.among(moved, base))
         region.settle(is_open=True)
         return change
 
     def apply(self, change: Change) -> None:
         self.decisions = change.decisions
         self._sightings.add(change.fresh)
+        self._crowded.add(change.crowded)
         self._unnamed += change.nodes.keys() - self._nodes.keys()
         self._nodes.update(change.nodes)
         self._of_batch |= change.of_batch
@@ -112,6 +119,8 @@ class Persons:
         """The unit of a node, which is registered when it is new; None when it joins nobody."""
         if node not in self._nodes:
             if place := base.place(node):
+                if place.linked:
+                    change.linked[node] = place.linked
                 if place.contested:
                     change.contested.add(place.component)
                 return None if place.isolated else place.component
@@ -120,6 +129,8 @@ class Persons:
                 change.isolated.add(node)
                 return None
             return node
+        if node in self._of_batch and (place := base.place(node)) and place.linked:
+            change.linked[node] = place.linked
         return None if node in self._isolated else node
 
     def _is_contested(self, unit: str, change: Change) -> bool:
@@ -147,7 +158,15 @@ class Persons:
         return found
 
     def _settle(self, groups: Iterable[list[str]], base: NodeSource, change: Change) -> None:
-        """Groups that keep within the rules are persons; the others are resolved again, together."""
+        """Groups that keep within the rules are persons; the others are resolved again, together: all of them when a node has become crowded, because those it
+        was seen with may not be shared any more."""
+        if change.crowded:
+            region = self._region(base, change)
+            region.take(unit for units in groups for unit in units)
+            region.take_nodes(change.crowded)
+            region.take_neighbours(change.crowded)
+            region.settle(is_open=True)
+            return
         decided = self._decided(base)
         again: list[str] = []
         for units in groups:
@@ -162,7 +181,7 @@ class Persons:
             region.settle()
 
     def _region(self, base: NodeSource, change: Change) -> Region:
-        return Region(self._rules, base, change, nodes=self._nodes, of_batch=self._of_batch, groups=self._groups, sightings=self._sightings)
+        return Region(self._rules, base, change, nodes=self._nodes, of_batch=self._of_batch, groups=self._groups, sightings=self._sightings, crowded=self._crowded)
 
     def _decided(self, base: NodeSource) -> set[str]:
         """Units that decisions are about: their nodes, and the components of batch that hold one; looked up once for each state of the decisions."""

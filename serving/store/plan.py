@@ -46,7 +46,7 @@ class Plan:
         self._names = tuple(view.traits)
         places = [(*all_time, *windowed, *more).index(name) for name in self._names]
         self._as_declared: Callable[[list[TraitAnswer]], Iterable[TraitAnswer]] = itemgetter(*places) if len(places) > 1 else tuple
-        self._spans = lru_cache(256)(self._spans_of)
+        self._spans, self._latest_end = lru_cache(256)(self._spans_of), lru_cache(256)(self._latest_end_of)
         self._derived, self._inputs = view.compiled, {name: Several(view.traits[name], layout) for name in view.inputs}
 
     def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
@@ -78,8 +78,13 @@ class Plan:
 
     def as_of(self, at: int) -> str:
         """The latest window end a read at ``at`` uses; ``at`` itself when the view has no windows."""
-        ends = [window.end(at) for window in self._windows if window.hop != ALL_TIME]
-        return _end_text(max(ends)) if ends else time_text(at)
+        minute, rest = divmod(at, _MINUTE)
+        return self._latest_end(minute, rest > 0) or time_text(at)
+
+    def _latest_end_of(self, minute: int, is_within: bool) -> str | None:
+        """The same for all times within a minute; None without windows."""
+        ends = [window.end(minute * _MINUTE + is_within) for window in self._windows if window.hop != ALL_TIME]
+        return time_text(max(ends)) if ends else None
 
     def _spans_of(self, minute: int, is_within: bool) -> list[Span]:
         """The same for all times within a minute, the full minute itself aside."""
@@ -137,9 +142,6 @@ class AllTime:
             if states:
                 folded[number] = states[0] if len(states) == 1 else fold(states)
         return folded
-
-
-_end_text = lru_cache(256)(time_text)
 
 
 def _add_pairs(pairs: list[tuple[int, int]]) -> tuple[int, int]:

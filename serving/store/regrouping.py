@@ -1,7 +1,8 @@
 """Groups whose edges may have to be refused, resolved again at node level. persons.py calls it; the rules and the verdict are millrace/verdicts.py's.
 
 A *region* is a set of units and all edges that touch them. Where values may become one or be parted (an alias, a decision), an edge that used to be
-refused may join again: then nodes outside that an accepted edge leads to are taken in too, until no accepted edge leaves the region.
+refused may join again: then nodes outside that an accepted edge leads to are taken in too, and values that may be one value, until no accepted edge leaves
+the region.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from millrace.identity_decisions import Decisions, Pair
 from millrace.identity_rules import ANY_NUMBER, Rules
 from millrace.verdicts import SHARED, Verdict, judge
 from serving.store.batch_base import Edge, Member, Place
+from serving.store.crowded import Crowded
 from serving.store.sightings import Fresh, Position, Sightings
 
 
@@ -54,7 +56,8 @@ class Group(NamedTuple):
 @dataclass
 class Change:
     """What some epochs or decisions add: nodes that are units from now on (``of_batch``: those batch knows, ``isolated``: those that join nobody) and groups by
-    unit. ``contested``: components of batch that were met and consist of several persons."""
+    unit. ``contested``: components of batch that were met and consist of several persons. ``linked``: nodes that were met and had many others at the cut;
+    ``crowded``: those that the edges bring over."""
 
     fresh: Fresh
     decisions: Decisions
@@ -63,6 +66,8 @@ class Change:
     of_batch: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
     contested: set[str] = field(default_factory=set)
+    linked: dict[str, int] = field(default_factory=dict)
+    crowded: set[str] = field(default_factory=set)
 
     @property
     def touched(self) -> set[str]:
@@ -74,10 +79,11 @@ class Region:
     """Takes units in, then adds to the change what their edges make of their nodes. ``nodes``, ``of_batch``, ``groups`` are what is known from before."""
 
     def __init__(
-        self, rules: Rules, base: NodeSource, change: Change, *, nodes: Mapping[str, Member], of_batch: set[str], groups: Mapping[str, Group], sightings: Sightings
+        self, rules: Rules, base: NodeSource, change: Change, *, nodes: Mapping[str, Member], of_batch: set[str], groups: Mapping[str, Group], sightings: Sightings,
+        crowded: Crowded,
     ) -> None:
         self._rules, self._base, self._change = rules, base, change
-        self._nodes, self._of_batch, self._groups, self._sightings = nodes, of_batch, groups, sightings
+        self._nodes, self._of_batch, self._groups, self._sightings, self._crowded = nodes, of_batch, groups, sightings, crowded
         self._members: dict[str, Member] = {}
         self._pairs: dict[Pair, Position] = {}
         self._taken: set[str] = set()
@@ -178,7 +184,8 @@ class Region:
         positions = [self._pairs[pair] for pair in pairs]
         rank = {position: at for at, position in enumerate(sorted(set(positions)))}
         age = np.array([rank[position] for position in positions], np.int64)
-        return judge(pa.array(names, pa.string()), (left, right, age), self._rules, self._change.decisions), number
+        crowded = self._crowded.among(names, self._base) | self._change.crowded
+        return judge(pa.array(names, pa.string()), (left, right, age), self._rules, self._change.decisions, crowded), number
 
     def _reach_out(self, pairs: list[Pair], verdict: Verdict, number: dict[str, int]) -> bool:
         """Takes in what accepted edges, decisions and doubts lead to outside; whether there was anything."""

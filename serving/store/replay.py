@@ -147,7 +147,7 @@ class PinnedNodes:
         unknown = sorted(nodes - self._places.keys())
         self._places |= dict.fromkeys(unknown)
         for row in self._replay.batch_rows(BATCH_NODES, pc.field("node").isin(unknown)).to_pylist() if unknown else ():
-            self._places[row["node"]] = Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None)
+            self._places[row["node"]] = Place(row["person_id"], row["component"], row["component"] in self._contested, row["isolated"] is not None, row.get("linked") or 0)
             if row["isolated"] == "blocked":
                 self._blocked.add(row["node"])
 

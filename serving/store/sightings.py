@@ -45,6 +45,7 @@ class Sightings:
         self._names: list[str] = []
         self._keys: set[int] = set()
         self._parts: list[Rows] = []
+        self._linked = np.zeros(0, np.int64)
 
     def read(self, edges: pa.Table) -> Fresh:
         """Rows of the edges table, which may come in any order and repeat each other; none of an earlier epoch than those taken in."""
@@ -75,8 +76,30 @@ class Sightings:
         if len(fresh.rows[0]):
             self._keys.update(((fresh.rows[0] << _BITS) | fresh.rows[1]).tolist())
             self._parts.append(fresh.rows)
+            self._linked = self._counted(fresh)
         if len(self._parts) > 64:
             self._parts = [tuple(np.concatenate(column) for column in zip(*self._parts, strict=True))]
+
+    def busy(self, fresh: Fresh, least: int, also: Iterable[str]) -> dict[str, int]:
+        """Nodes of pairs that the step brings, with how many others they were seen with after the cut: those with at least so many, and of ``also`` any."""
+        if not len(fresh.rows[0]):
+            return {}
+        counts = self._counted(fresh)
+        met = np.unique(np.r_[fresh.rows[0], fresh.rows[1]])
+        busy = met[counts[met] >= least].tolist()
+        names = {code: name for name, code in fresh.codes.items()} if busy else {}
+        found = {names.get(code) or self._names[code]: int(counts[code]) for code in busy}
+        for name in also:
+            code = fresh.codes.get(name, self._codes.get(name))
+            if code is not None and code in met:
+                found[name] = int(counts[code])
+        return found
+
+    def _counted(self, fresh: Fresh) -> np.ndarray:
+        """For each code the number of its pairs, those of the step included."""
+        counts = np.bincount(np.r_[fresh.rows[0], fresh.rows[1]], minlength=len(self._linked))
+        counts[: len(self._linked)] += self._linked
+        return counts
 
     def touching(self, nodes: Iterable[str], fresh: Fresh) -> list[tuple[Pair, Position]]:
         """Pairs with an end among the nodes, of before and of the step that is being prepared."""

@@ -45,14 +45,16 @@ class Status:
 
 
 class Store:
-    """Start it, ask it, close it. ``secret`` is the tenant's token secret; ``clock`` gives microseconds since 1970."""
+    """Start it, ask it, close it. ``secret`` is the tenant's token secret; ``clock`` gives microseconds since 1970; ``newest``, where somebody sets it, the definitions
+    as they have become since."""
 
     def __init__(
         self, root: str | Path, tenant: str, definitions: Definitions, *, secret: bytes, clock: Callable[[], int] = now_micros, settings: ApiSettings = DEFAULTS.api
     ) -> None:
         self.tables = TenantTables(root, tenant)
         self.definitions, self.clock, self.sealer = definitions, clock, Sealer(secret)
-        self._follower = Follower(self.tables, definitions, secret=secret, poll_s=settings.poll, reopen_s=settings.reopen_after)
+        self.newest: Callable[[], Definitions] = lambda: definitions
+        self._follower = Follower(self.tables, lambda: self.newest(), secret=secret, poll_s=settings.poll, reopen_s=settings.reopen_after)
         self._lock = self._follower.lock
 
     def start(self) -> "Store":

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from batch.components import components_of
 from batch.persons import write_in_driver, write_persons
-from batch.persons_proof import broken_invariants
+from batch.persons_proof import all_fits, broken_invariants
 from batch.regions import Given
 from batch.spark_persons import Found, persons_of
 from millrace.delta import TenantTables
@@ -82,7 +82,8 @@ def some_rules(chance: random.Random, count: int) -> Rules:
     most = {name: chance.randint(1, 3) for name in oracle.TRUST if name not in unique and chance.random() < 0.5}
     shared = {name: chance.choice([None, 2, 3]) for name in oracle.TRUST}
     blocked = frozenset(renamed(chance.choice(FEW), case) for case in range(0, count, 2))
-    return rules_of(oracle.Rules(unique, most, shared, blocked, chance.choice([1, 2, 3, 10])))[0]
+    crowded = {name: chance.choice([None, 3, 4, 6]) for name in oracle.TRUST} if chance.random() < 0.7 else {}
+    return rules_of(oracle.Rules(unique, most, shared, blocked, chance.choice([1, 2, 3, 10]), crowded))[0]
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -119,6 +120,7 @@ def test_hostile_edges_give_the_rows_of_the_driver(spark):
     cycle = [f"anonymous_id:cycle{n:03d}" for n in range(300)]
     ends = ["user_id:end-a", *(f"anonymous_id:parted{n:04d}" for n in range(1_000)), "user_id:end-b"]
     hub = [("user_id:hub", f"anonymous_id:hub{n:05d}") for n in range(5_000)] + [("user_id:second", "anonymous_id:hub00007")]
+    hub += [("user_id:large", f"anonymous_id:large{n:05d}") for n in range(3_000)]
     kiosk = [("anonymous_id:kiosk", f"user_id:k{n:04d}") for n in range(2_000)] + [(f"user_id:k{n:04d}", f"email:k{n:04d}") for n in range(2_000)]
     junk = [("email:nobody", f"phone:{n:04d}") for n in range(500)]
     aliases = [(f"user_id:same{n}", f"user_id:same{n + 1}") for n in range(5)] + [("user_id:all", f"user_id:all{n:03d}") for n in range(300)]
@@ -126,9 +128,9 @@ def test_hostile_edges_give_the_rows_of_the_driver(spark):
     pairs = [*pairwise(devices), *zip(cycle, [*cycle[1:], cycle[0]], strict=True), *pairwise(ends), *hub, *kiosk, *junk, *aliases, *alone]
     random.Random(2).shuffle(pairs)
     seen = [(*pair, (1 + number // 1_000, 0, number)) for number, pair in enumerate(pairs)]
-    rules = replace(TODAY, blocked=frozenset({"email:nobody"}))
-    nodes = check(spark, edges_table(seen), rules, Decisions(1, joined=frozenset({("anonymous_id:cycle000", "user_id:hub")})), at_once=2_000)
-    assert set(nodes["isolated"].to_pylist()) == {None, "blocked", "shared"}
+    rules = replace(TODAY, blocked=frozenset({"email:nobody"}), crowded_from=(4_000, None, None, 4_000))
+    nodes = check(spark, edges_table(seen), rules, Decisions(1, joined=frozenset({("anonymous_id:cycle000", "user_id:large")})), at_once=2_000)
+    assert set(nodes["isolated"].to_pylist()) == {None, "blocked", "crowded", "shared"}
 
 
 def test_a_build_above_the_limit_writes_the_tables_of_the_driver(spark, tmp_path):
@@ -160,7 +162,8 @@ WHOLE = {"anonymous_id:1": "p", "user_id:a": "p", "user_id:b": "q", "anonymous_i
 )
 def test_a_lost_an_invented_and_a_doubled_node_and_an_edge_between_persons_are_found(spark, rows, refused, wrong):
     edges = spark.createDataFrame([pair_of(*pair) for pair in PAIRS], "a STRING, b STRING")
-    assert broken_invariants(edges, spark.createDataFrame(rows, "node STRING, person_id STRING"), spark.createDataFrame(refused, "a STRING, b STRING")) == wrong
+    found = edges, spark.createDataFrame(rows, "node STRING, person_id STRING"), spark.createDataFrame(refused, "a STRING, b STRING")
+    assert (broken_invariants(*found), all_fits(*found)) == (wrong, not wrong)
 
 
 def test_persons_that_do_not_fit_their_edges_are_an_error(spark, tmp_path: Path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from millrace import tables
 from millrace.algebra import KINDS
+from millrace.feature_sets import RECEIPT
 from millrace.states import State
 from millrace.trait_checks import NEEDS
 from millrace.traits import Op, Trait, View
@@ -18,6 +19,8 @@ SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", (TREE / "docs" / "tab
 VIEW = View(key="node", traits={"counted": Trait(op="count")})
 CATALOGUE = {table.name: table.schema for table in vars(tables).values() if isinstance(table, tables.Table)}
 CATALOGUE |= {table.name: table.schema for table in (tables.speed_view("<view>", VIEW), tables.batch_view("<view>", VIEW), tables.profiles_table(VIEW))}
+SET = tables.feature_set_table("<name>", pa.schema([("at", tables.TIME), *RECEIPT]))
+CATALOGUE |= {SET.name: SET.schema}
 
 
 def rows(name: str, first: str) -> list[list[str]]:

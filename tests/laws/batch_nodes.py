@@ -14,7 +14,7 @@ class BatchNodes:
     def __init__(self, edges: pa.Table, rules: Rules, decisions: Decisions = UNDECIDED) -> None:
         rows = resolve(edges, rules, decisions).nodes.to_pylist()
         contested = {row["component"] for row in rows if row["component"] != row["person_id"]}
-        self._places = {row["node"]: Place(row["person_id"], row["component"], row["component"] in contested, row["isolated"] is not None) for row in rows}
+        self._places = {row["node"]: Place(row["person_id"], row["component"], row["component"] in contested, row["isolated"] is not None, row["linked"] or 0) for row in rows}
         self._members = [Member(row["node"], row["hint"], **row["first_seen"]) for row in rows]
         self._edges = [Edge(row["a"], row["b"], **row["first_seen"]) for row in edges.to_pylist() if row["a"] != row["b"] and rules.blocked.isdisjoint((row["a"], row["b"]))]
 

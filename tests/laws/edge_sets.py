@@ -27,14 +27,16 @@ def rule_sets(draw: st.DrawFn) -> tuple[Rules, oracle.Rules]:
     most = {name: draw(st.integers(1, 3)) for name in sorted(draw(names) - unique)}
     shared = {name: draw(st.sampled_from([None, 2, 3])) for name in oracle.TRUST}
     blocked = frozenset(draw(st.sets(st.sampled_from(NODES), max_size=2)))
-    return rules_of(oracle.Rules(frozenset(unique), most, shared, blocked, draw(st.sampled_from([1, 2, 3, 10]))))
+    crowded = {name: draw(st.sampled_from([None, 2, 3, 4, 6])) for name in oracle.TRUST} if draw(st.booleans()) else {}
+    return rules_of(oracle.Rules(frozenset(unique), most, shared, blocked, draw(st.sampled_from([1, 2, 3, 10])), crowded))
 
 
 def rules_of(rules: oracle.Rules) -> tuple[Rules, oracle.Rules]:
     caps = tuple(1 if name in rules.unique else (rules.most or {}).get(name) for name in oracle.TRUST)
     shared = tuple((rules.shared_from or {}).get(name, 2) for name in oracle.TRUST)
     unique, aliases = tuple(name in rules.unique for name in oracle.TRUST), (rules.aliases,) * len(oracle.TRUST)
-    return Rules(namespaces=oracle.TRUST, caps=caps, unique=unique, aliases=aliases, shared_from=shared, blocked=rules.blocked), rules
+    crowded = tuple((rules.crowded_from or {}).get(name) for name in oracle.TRUST)
+    return Rules(crowded_from=crowded, namespaces=oracle.TRUST, caps=caps, unique=unique, aliases=aliases, shared_from=shared, blocked=rules.blocked), rules
 
 
 @st.composite

@@ -13,13 +13,14 @@ TRUST = ("user_id", "email", "phone", "anonymous_id")
 @dataclass(frozen=True)
 class Rules:
     """``most``: largest number of values a person may have; a namespace with 1 in ``unique`` says "unique". ``shared_from`` None: never shared.
-    ``aliases``: how many values of a unique namespace may be one."""
+    ``aliases``: how many values of a unique namespace may be one. ``crowded_from``: from how many others on a value is nobody's."""
 
     unique: frozenset[str] = frozenset({"user_id"})
     most: Mapping[str, int] | None = None
     shared_from: Mapping[str, int | None] | None = None
     blocked: frozenset[str] = frozenset()
     aliases: int = 10
+    crowded_from: Mapping[str, int | None] | None = None
 
     def cap(self, namespace: str) -> float:
         return 1 if namespace in self.unique else (self.most or {}).get(namespace, float("inf"))
@@ -58,8 +59,11 @@ def judge(sightings: Iterable[tuple[str, str, Position]], rules: Rules = TODAY, 
         if one != other:
             pair = (min(one, other), max(one, other))
             pairs[pair] = min(pairs.get(pair, position), position)
-    isolated = {node: "removed" if node in decided.removed else "blocked" for node in first if node in decided.removed | rules.blocked}
-    refused = {pair: max((isolated[node] for node in pair if node in isolated), key=["blocked", "removed"].index) for pair in pairs if isolated.keys() & pair}
+    met = {node: {other for pair in pairs if node in pair for other in pair} - {node} - rules.blocked for node in first}
+    crowd = {node for node in first if len(met[node]) >= ((rules.crowded_from or {}).get(namespace(node)) or 10**9)}
+    isolated = dict.fromkeys(crowd - {node for pair in decided.joined for node in pair}, "crowded")
+    isolated |= {node: "removed" if node in decided.removed else "blocked" for node in first if node in decided.removed | rules.blocked}
+    refused = {pair: max((isolated[node] for node in pair if node in isolated), key=["blocked", "removed", "crowded"].index) for pair in pairs if isolated.keys() & pair}
     joined = {pair for pair in decided.joined if all(node in first and node not in isolated for node in pair)}
     parted = [pair for pair in decided.parted if all(node in first for node in pair)]
 

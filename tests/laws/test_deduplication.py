@@ -1,5 +1,6 @@
 """Law 6: which row counts is a function of the prefix of the log. The seen index of the speed layer against brute force, replays and restarts included."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.delta import TenantTables
+from millrace.standard import Standardizer
 from millrace.tables import EVENTS
 from speed.seen import SeenIndex
 from tests.laws.law import law
 
 EPOCHS = st.lists(st.lists(st.integers(0, 9), max_size=8), min_size=1, max_size=8)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+STANDARDIZER = Standardizer((), b"secret")
 _examples = count()
 
 
@@ -76,6 +79,33 @@ def test_a_key_older_than_two_horizons_is_forgotten_and_the_index_stays_bounded(
         assert seen.mark(keys([epoch]), epoch).tolist() == [False]
         seen.rotate(NOW + timedelta(days=epoch))
     assert seen.mark(keys([1, 29, 25]), 30).tolist() == [False, True, True]
+
+
+@law(share=0.02)
+@given(chance=st.randoms(use_true_random=False), gap_days=st.floats(0, 6.9))
+def test_in_a_storm_of_half_duplicates_every_message_of_every_source_counts_once(chance, gap_days, tmp_path_factory):
+    """Every message comes twice, up to a horizon apart; three sources use the same ids."""
+    seen, at = index(tmp_path_factory.mktemp("storm")), NOW
+    messages = [(source, str(number)) for source in ("http", "shop", "shop\0") for number in range(chance.randrange(1, 40))]
+    first, again = chance.sample(messages, len(messages)), chance.sample(messages, len(messages))
+    counted = []
+    for epoch, (some, days) in enumerate(((first, gap_days), (again, 0)), start=1):
+        marks = seen.mark(dedup_keys(some), epoch)
+        counted += [message for message, is_again in zip(some, marks.tolist(), strict=True) if not is_again]
+        seen.rotate(at := at + timedelta(days=days))
+    assert sorted(counted) == sorted(messages)
+
+
+def dedup_keys(messages: list[tuple[str, str]]) -> pa.Array:
+    """Keys as the speed layer makes them of records."""
+    payloads = [json.dumps({"type": "page", "userId": "u", "messageId": message_id}).encode() for _, message_id in messages]
+    records = pa.table(
+        {
+            "partition": pa.array([0] * len(messages), pa.int32()), "offset": pa.array(range(len(messages)), pa.int64()), "source": [source for source, _ in messages],
+            "received_at": pa.array([NOW] * len(messages), pa.timestamp("us", tz="UTC")), "payload": pa.array(payloads, pa.binary()),
+        }
+    )  # fmt: skip
+    return STANDARDIZER.standardize(records)["dedup_key"].combine_chunks()
 
 
 def log_of(tables: TenantTables, epochs: list[list[int]], days: float) -> None:

@@ -2,11 +2,13 @@
 
 import itertools
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from millrace.identity import NAMESPACES, node_of
+from millrace.identity_decisions import UNDECIDED, Decisions
 from millrace.identity_rules import IdentityRules, Rules
 from millrace.resolution import resolve
 from millrace.tables import SPEED_EDGES
@@ -27,8 +29,8 @@ def seen(pairs: list[tuple[str, str]], seed: int = 2) -> list[Sighting]:
     return [(*pairs[at], (1 + number * EPOCHS // len(pairs), 0, number)) for number, at in enumerate(order)]
 
 
-def in_batch(sightings: list[Sighting], rules: Rules) -> dict[str, frozenset[str]]:
-    nodes = resolve(edges_table(sightings), rules).nodes
+def in_batch(sightings: list[Sighting], rules: Rules, decisions: Decisions = UNDECIDED) -> dict[str, frozenset[str]]:
+    nodes = resolve(edges_table(sightings), rules, decisions).nodes
     found: dict[str, set[str]] = {}
     for node, person in zip(nodes["node"].to_pylist(), nodes["person_id"].to_pylist(), strict=True):
         found.setdefault(person, set()).add(node)
@@ -45,6 +47,23 @@ def check_store(sightings: list[Sighting], rules: Rules, cut: int, looked_up: in
         for node in sorted(members)[:: max(1, len(members) // looked_up)]:
             found = persons.find(node, base)
             assert found is not None and (found.id, frozenset(member.node for member in found.members)) == (person, members)
+    return expected
+
+
+def check_decided(sightings: list[Sighting], decisions: Decisions, *, cut: int, after: int, rules: Rules = TODAY) -> dict[str, frozenset[str]]:
+    """The same when the store learns of decisions after an epoch; those of epochs up to the cut it learns from the batch version. Persons of all edges."""
+    known = decisions if after <= cut else UNDECIDED
+    base, persons = BatchNodes(edges_table([one for one in sightings if one[2][0] <= cut]), rules, known), Persons(rules, known)
+    for epoch in range(cut, EPOCHS + 1):
+        if epoch > cut:
+            persons.apply(persons.prepare(edges_table([one for one in sightings if one[2][0] == epoch], SPEED_EDGES), base))
+        if epoch == after > cut:
+            persons.apply(persons.redecide(decisions, base))
+        expected = in_batch([one for one in sightings if one[2][0] <= epoch], rules, decisions if epoch >= after else UNDECIDED)
+        for person, members in expected.items():
+            for node in members:
+                found = persons.find(node, base)
+                assert found is not None and (found.id, frozenset(member.node for member in found.members)) == (person, members)
     return expected
 
 
@@ -136,6 +155,52 @@ def test_a_kiosk_with_10000_users_is_nobody_in_the_store_too(cut):
     pairs = [("anonymous_id:kiosk", f"user_id:{n:05d}") for n in range(10_000 if cut == 0 else 1_000)]
     mails = [(user, user.replace("user_id", "email")) for _, user in pairs]
     assert sizes(check_store(seen([*pairs, *mails]), TODAY, cut, looked_up=1)) == [1] + [2] * len(pairs)
+
+
+@pytest.mark.parametrize("cut", range(EPOCHS + 1))
+@pytest.mark.parametrize("junk", ["user_id:qa", "email:qa", "phone:qa", "anonymous_id:qa"])
+def test_a_junk_value_on_no_list_is_nobodys_from_the_edge_on_that_shows_it_with_too_many(junk, cut):
+    """Forty people on their own devices, all of them seen with the value; until it is crowded the devices of some are shared, or some of them joined."""
+    rules = replace(TODAY, crowded_from=(30, 30, 30, 30))
+    own = "email" if junk.startswith("anonymous_id") else "anonymous_id"
+    pairs = [pair for n in range(40) for pair in ((junk, f"{own}:{n}"), (f"{own}:{n}", f"user_id:u{n}"))]
+    people = check_store(seen(pairs), rules, cut, looked_up=1)
+    assert sizes(people) == [1] + [2] * 40 and frozenset({junk}) in people.values()
+    assert sizes(check_store(seen(pairs[:58]), rules, cut, looked_up=1)) != [1] + [2] * 29, "with 29 it is not crowded yet"
+
+
+@pytest.mark.parametrize("cut", range(EPOCHS + 1))
+@pytest.mark.parametrize("after", range(1, EPOCHS + 1))
+def test_a_late_event_after_a_removal_revives_nobody(cut, after):
+    """The node bridges two groups: they part, the anchor's side keeps the id, and events that show the node again join it with nobody."""
+    left, right = [("user_id:a", "anonymous_id:1"), ("anonymous_id:1", "phone:gone")], [("phone:gone", "anonymous_id:2"), ("anonymous_id:2", "email:m")]
+    history = [(*pair, (1, 0, n)) for n, pair in enumerate([*left, *right])]
+    late = [("phone:gone", "email:m", (3, 0, 0)), ("user_id:a", "phone:gone", (4, 0, 0)), ("phone:gone", "email:new", (4, 0, 1))]
+    before, removed = in_batch(history, TODAY), Decisions(1, removed=frozenset({"phone:gone"}))
+    found = check_decided([*history, *late], removed, cut=cut, after=after)
+    assert sorted(map(sorted, found.values())) == [["anonymous_id:1", "user_id:a"], ["anonymous_id:2", "email:m"], ["email:new"], ["phone:gone"]]
+    assert found[next(iter(before))] == {"anonymous_id:1", "user_id:a"}, "the side with the anchor keeps the id"
+
+
+@pytest.mark.parametrize("cut", range(EPOCHS + 1))
+@pytest.mark.parametrize("after", range(1, EPOCHS + 1))
+def test_parting_two_after_they_were_merged_holds_against_all_later_evidence(cut, after):
+    history = [("user_id:a", "anonymous_id:1", (1, 0, 0)), ("anonymous_id:1", "email:m", (1, 0, 1)), ("email:m", "phone:p", (2, 0, 0))]
+    more = [("user_id:a", "email:m", (3, 0, 0)), ("user_id:a", "phone:p", (4, 0, 0)), ("phone:p", "anonymous_id:1", (4, 0, 1))]
+    found = check_decided([*history, *more], Decisions(1, parted=frozenset({("email:m", "user_id:a")})), cut=cut, after=after)
+    assert not any({"email:m", "user_id:a"} <= members for members in found.values())
+    assert sizes(in_batch([*history, *more], TODAY)) == [4]
+
+
+@pytest.mark.parametrize("cut", [0, 2, 4])
+def test_loops_repeated_and_reversed_edges_and_a_bridge_between_hubs_change_nothing(cut):
+    hubs = [(f"email:{hub}", f"anonymous_id:{hub}{n:03d}") for hub in "ab" for n in range(200)]
+    messy = [*hubs, *((b, a) for a, b in hubs), *((a, a) for a, _ in hubs), *hubs[:50]]
+    assert check_store(seen(messy), TODAY, cut) and sizes(check_store(seen(messy), TODAY, cut)) == [201, 201]
+    bridged = [*seen(messy), ("anonymous_id:a000", "anonymous_id:b000", (EPOCHS, 1, 0))]
+    assert sizes(check_store(bridged, TODAY, cut)) == [402]
+    tree = [(f"anonymous_id:t{n}", f"anonymous_id:t{(n - 1) // 2}") for n in range(1, 1_023)]
+    assert sizes(check_store(seen(tree), TODAY, cut)) == [1_023]
 
 
 NOBODY = [

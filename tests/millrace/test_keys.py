@@ -31,3 +31,12 @@ def test_tenant_without_keys_and_damaged_keys_are_told_apart(tmp_path: Path) -> 
     keys_path(tmp_path, "t").write_text("{}")
     with pytest.raises(ConfigurationError, match="restore it from a backup"):
         read_keys(tmp_path, "t")
+
+
+def test_each_source_has_a_write_key_of_its_own_that_lasts(tmp_path: Path) -> None:
+    keys = load_or_create_keys(tmp_path, "t")
+    found = keys.write_keys(["shop", "http", "blog"])
+    assert found["http"] == keys.write_key
+    assert len(set(found.values())) == 3
+    assert read_keys(tmp_path, "t").write_keys(["shop"])["shop"] == found["shop"]
+    assert load_or_create_keys(tmp_path, "other").write_keys(["shop"])["shop"] != found["shop"]

@@ -65,11 +65,15 @@ def test_a_chain_of_100000_with_a_user_at_each_end_is_parted_at_its_youngest_edg
     assert (found.refused.null_count, found.refused.to_pylist()[99_998]) == (99_999, "unique")
 
 
-def test_a_hub_of_1000000_devices_is_one_person_and_a_hub_of_users_is_nobody():
-    names = [f"{n:07d}" for n in range(1_000_000)]
-    devices = resolve(many([f"anonymous_id:{name}" for name in names], ["user_id:u"] * len(names)), TODAY)
+def test_a_hub_of_1000000_devices_is_one_person_where_that_is_allowed_and_a_hub_of_users_is_nobody():
+    names, allowed = [f"{n:07d}" for n in range(1_000_000)], rules(user_id={"unique": True})
+    hub = many([f"anonymous_id:{name}" for name in names], ["user_id:u"] * len(names))
+    devices = resolve(hub, allowed)
     assert devices.nodes["person_id"].unique().to_pylist() == [person_id("anonymous_id:0000000")]
-    users = resolve(many(["anonymous_id:kiosk"] * len(names), [f"user_id:{name}" for name in names]), TODAY)
+    junk = resolve(hub, TODAY)
+    assert len(junk.nodes["person_id"].unique()) == 1_000_001 and junk.refused.unique().to_pylist() == ["crowded"]
+    assert junk.nodes.filter(junk.nodes["linked"].is_valid()).select(["node", "isolated", "linked"]).to_pylist() == [{"node": "user_id:u", "isolated": "crowded", "linked": 1_000_000}]
+    users = resolve(many(["anonymous_id:kiosk"] * len(names), [f"user_id:{name}" for name in names]), allowed)
     assert (len(users.nodes["person_id"].unique()), isolated(users)) == (1_000_001, {"anonymous_id:kiosk": "shared"})
     assert users.refused.unique().to_pylist() == ["shared"]
 
@@ -81,10 +85,37 @@ def test_a_cycle_is_one_person():
 
 def test_a_kiosk_with_10000_users_joins_none_of_them_and_its_own_events_are_nobodys():
     users, mails = [f"user_id:{n:05d}" for n in range(10_000)], [f"email:{n:05d}" for n in range(10_000)]
-    found = resolve(many(["anonymous_id:kiosk"] * 10_000 + mails, users * 2), TODAY)
-    assert sorted(len(person) for person in persons(found)) == [1] + [2] * 10_000
-    assert isolated(found) == {"anonymous_id:kiosk": "shared"}
-    assert found.refused.to_pylist() == ["shared"] * 10_000 + [None] * 10_000
+    for given, reason in ((rules(user_id={"unique": True}), "shared"), (TODAY, "crowded")):
+        found = resolve(many(["anonymous_id:kiosk"] * 10_000 + mails, users * 2), given)
+        assert sorted(len(person) for person in persons(found)) == [1] + [2] * 10_000
+        assert isolated(found) == {"anonymous_id:kiosk": reason}
+        assert found.refused.to_pylist() == [reason] * 10_000 + [None] * 10_000
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_an_unlisted_junk_value_of_any_namespace_is_nobodys_and_those_it_was_seen_with_keep_theirs(namespace):
+    """A user id of a test on the devices of 1,200 people, who also log in as themselves: without the cap their devices were shared."""
+    own, users = [f"{'anonymous_id' if namespace != 'anonymous_id' else 'email'}:{n}" for n in range(1_200)], [f"user_id:u{n}" for n in range(1_200)]
+    seen = many([f"{namespace}:qa"] * 1_200 + own, own + users)
+    found = resolve(seen, TODAY)
+    assert isolated(found) == {f"{namespace}:qa": "crowded"}
+    assert sorted(len(person) for person in persons(found)) == [1] + [2] * 1_200
+    assert found.nodes.filter(found.nodes["linked"].is_valid()).select(["node", "linked"]).to_pylist() == [{"node": f"{namespace}:qa", "linked": 1_200}]
+    if namespace == "user_id":
+        assert set(isolated(resolve(seen, rules(user_id={"unique": True}))).values()) == {"shared"}
+
+
+def test_who_is_crowded_depends_on_distinct_others_alone():
+    limits = rules(user_id={"unique": True, "crowded_from": 3, "blocked": ["null"]}, email={"blocked": ["null"]})
+    junk, mail = node_of("email", "null", SECRET), node_of("user_id", "null", SECRET)
+    two = [("user_id:u", "phone:1"), ("phone:2", "user_id:u"), ("user_id:u", "user_id:u"), ("user_id:u", "phone:1"), ("user_id:u", junk), ("user_id:u", mail)]
+    assert "crowded" not in isolated(resolve(edges(*two), limits)).values()
+    assert isolated(resolve(edges(*two, ("user_id:u", "phone:3")), limits))["user_id:u"] == "crowded"
+    his = Decisions(1, joined=frozenset({("phone:1", "user_id:u")}))
+    lifted = resolve(edges(*two, ("user_id:u", "phone:3")), limits, his)
+    assert ["phone:1", "phone:2", "phone:3", "user_id:u"] in persons(lifted), "a decision says whose it is"
+    gone = resolve(edges(*two, ("user_id:u", "phone:3")), limits, Decisions(1, removed=frozenset({"user_id:u"})))
+    assert isolated(gone)["user_id:u"] == "removed"
 
 
 def test_two_chains_joined_by_the_last_event_are_one_person_unless_each_has_a_user():

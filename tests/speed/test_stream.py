@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from millrace.definitions import Definitions
 from millrace.errors import CoverageError
 from millrace.ledger import read_ledger
-from millrace.tables import EVENTS, REJECTED
+from millrace.tables import EVENTS, OPS_ALERTS, REJECTED
 from tests.tenant import ORDERS, Tenant, order
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
@@ -114,3 +115,14 @@ def test_epoch_that_spark_committed_and_the_ledger_did_not_is_written_again(tena
     assert read_ledger(tenant.tables).counts()["received"] == 3
     assert tenant.orders() == 3
     assert tenant.tables.read(EVENTS).num_rows == 3
+
+
+def test_a_source_that_sends_mostly_garbage_raises_an_alert_and_no_other_does(tenant: Tenant) -> None:
+    breaker = {"count": 3, "share": 0.5, "action": "pause", "pause": "1h"}
+    tenant.definitions = Definitions.model_validate({"views": ORDERS, "sources": {"shop": {"breaker": breaker}, "blog": {"breaker": breaker}}})
+    tenant.send(b"garbage", b"more", b"{}", order("m1"), source="shop")
+    tenant.send(b"garbage", *(order(f"m{n}") for n in range(3)), source="blog")
+    tenant.run()
+    (alert,) = tenant.tables.read(OPS_ALERTS).to_pylist()
+    assert (alert["source"], alert["received"], alert["rejected"], alert["epoch"]) == ("shop", 4, 3, 1)
+    assert alert["until"] > datetime.now(UTC)

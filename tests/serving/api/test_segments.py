@@ -1,6 +1,8 @@
 """Segments over HTTP: definitions, members, counts, history, overlap, previews, lookups, and why somebody is in one."""
 
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -12,10 +14,11 @@ from millrace.keys import TenantKeys
 from serving.api.app import build_app
 from serving.segments.watching import Declared
 from tests.serving.api.conftest import KEYS, OpenApi
-from tests.serving.segments.hand_made import Follow
+from tests.serving.segments.hand_made import DAY_US, Follow
 from tests.serving.store.by_hand import SECRET, TRAITS, HandMade, Order
 from tests.serving.store.stores import StartStore
 
+MICRO = timedelta(microseconds=1)
 RULES = {
     "buyers": {"rule": "orders >= 2", "kind": "transactional", "description": "Bought twice"},
     "busy": "orders_3h >= 1 and (last_store = 'north' or spend_2d >= 100)",
@@ -75,6 +78,24 @@ def test_count_history_and_overlap_agree(api: TestClient) -> None:
     assert api.get("/v1/segments:overlap?a=buyers&b=busy").json() | {"position": None} == {"a": 2, "b": 1, "both": 1, "either": 2, "position": None}
     days = api.get("/v1/segments/buyers/history").json()["days"]
     assert (days[0]["entered"], days[-1]["size"]) == (2, 2)
+
+
+def test_members_of_the_past_are_those_whose_entry_was_true_then_and_no_exit_was(follow: Follow, start_store: StartStore, open_api: OpenApi) -> None:
+    follow.follower = follow.start()
+    follow.settle(follow.clock.now + DAY_US)
+    follow.close()
+    api = open_api(start_store(declared()))
+    rows = [row for row in follow.rows() if row["segment"] == "busy"]
+    assert [(row["change"], row["because"]) for row in rows] == [("entered", "definition"), ("left", "time")]
+    entered, left = (row["at"] for row in rows)
+    cid = api.get("/v1/profiles/user_id:cid").json()["id"]
+    for at, there in ((entered - MICRO, []), (entered, [cid]), (left - MICRO, [cid]), (left, [])):
+        asked = quote(at.isoformat())
+        assert [one["person_id"] for one in api.get(f"/v1/segments/busy/members?as_of={asked}").json()["members"]] == there
+        assert api.get(f"/v1/segments/busy/count?as_of={asked}").json()["count"] == len(there)
+    arrow = api.get(f"/v1/segments/busy/members?as_of={quote(entered.isoformat())}", headers={"Accept": "application/vnd.apache.arrow.stream"})
+    assert pa.ipc.open_stream(arrow.content).read_all().to_pylist() == [{"person_id": cid, "since": entered}]
+    assert api.get(f"/v1/segments/never_was/members?as_of={quote(entered.isoformat())}").status_code == 404
 
 
 def test_a_profile_names_its_segments_and_its_receipt_gives_the_same_bytes(api: TestClient) -> None:

@@ -21,6 +21,7 @@ class MemoryProducer:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.sources: list[str] = []
+        self.stamps: list[bytes] = []
         self.failure: Exception | None = None
         self.late = False
         self.broker_answers = True
@@ -29,11 +30,12 @@ class MemoryProducer:
     async def start(self) -> None:
         self.closed = False
 
-    def publish(self, records: Sequence[Record], source: str) -> asyncio.Future[None]:
+    def publish(self, records: Sequence[Record], source: str, stamps: Sequence[bytes] | None = None) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
         if self.failure is None:
             self.records += records
             self.sources.append(source)
+            self.stamps += stamps or []
             future.set_result(None)
         elif self.late:
             future.set_exception(self.failure)
@@ -63,6 +65,13 @@ def client(producer: MemoryProducer) -> Iterator[TestClient]:
     """Sends with the write key by basic auth; a fault in the collector comes back as 500, as it would over a socket."""
     with TestClient(build_app(producer, KEYS), raise_server_exceptions=False) as client:
         client.auth = ("wk_test", "")
+        yield client
+
+
+@pytest.fixture
+def stranger(producer: MemoryProducer) -> Iterator[TestClient]:
+    """A client that sends no key of its own accord."""
+    with TestClient(build_app(producer, KEYS), raise_server_exceptions=False) as client:
         yield client
 
 

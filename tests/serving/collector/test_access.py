@@ -5,16 +5,10 @@ import base64
 import pytest
 from starlette.testclient import TestClient
 
+from millrace.definitions import Definitions
 from serving.collector.app import build_app
 
 MESSAGE = {"userId": "anna", "event": "x"}
-
-
-@pytest.fixture
-def stranger(producer, keys):
-    """A client that sends no key of its own accord."""
-    with TestClient(build_app(producer, keys), raise_server_exceptions=False) as client:
-        yield client
 
 
 def basic(text: bytes) -> dict[str, str]:
@@ -56,3 +50,17 @@ def test_key_of_a_single_message_does_not_open_a_batch(stranger):
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_operators_need_no_key(path, stranger):
     assert stranger.get(path).status_code == 200
+
+
+def test_the_write_key_of_a_source_names_it(producer, keys):
+    definitions = Definitions.model_validate({"views": {}, "sources": {"shop": {}}})
+    key = keys.write_keys(["shop"])["shop"]
+    with TestClient(build_app(producer, keys, definitions=definitions)) as client:
+        for send in (
+            lambda: client.post("/v1/track", json=MESSAGE, headers=basic(f"{key}:".encode())),
+            lambda: client.post("/v1/track", json={**MESSAGE, "writeKey": key}),
+            lambda: client.post("/v1/track", json={**MESSAGE, "writeKey": "wk_test"}),
+        ):
+            assert send().status_code == 200
+        assert producer.sources == ["shop", "shop", "http"]
+        assert client.post("/v1/track", json={**MESSAGE, "writeKey": keys.write_keys(["blog"])["blog"]}).status_code == 401

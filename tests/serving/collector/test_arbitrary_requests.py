@@ -52,7 +52,7 @@ def test_arbitrary_json_is_taken_readably_or_refused_with_a_field(call, value, a
         assert all(message["type"] and message["messageId"] for message in taken)
     else:
         assert 400 <= answer.status_code < 500
-        assert set(answer.json()) == {"error", "field", "message"}
+        assert set(answer.json()) == {"error", "code", "field", "message"}
         assert producer.records == []
 
 

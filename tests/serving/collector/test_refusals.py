@@ -27,7 +27,7 @@ def without(*names: str) -> dict[str, object]:
 
 def refusal(answer) -> tuple[int, str, str]:
     body = answer.json()
-    assert set(body) == {"error", "field", "message"}
+    assert set(body) == {"error", "code", "field", "message"}
     return answer.status_code, body["error"], body["field"]
 
 
@@ -47,6 +47,9 @@ def refusal(answer) -> tuple[int, str, str]:
         (with_(messageId=""), "missing_message_id", "messageId"),
         (without("userId"), "missing_identifier", "userId"),
         (with_(userId=" \t", anonymousId=""), "missing_identifier", "userId"),
+        (with_(userId="\u00a0\u200b"), "missing_identifier", "userId"),
+        (with_(type="alias", userId="\u00a0", previousId="\u200b"), "missing_identifier", "userId"),
+        (with_(properties={"n": 10**1_000}), "number_too_long", None),
         (without("event"), "missing_event_name", "event"),
         (with_(event="  "), "missing_event_name", "event"),
         (with_(type="group"), "missing_identifier", "groupId"),
@@ -229,3 +232,9 @@ def test_retry_after_is_that_of_the_configuration(producer, keys):
     producer.failure = BrokerUnavailable("it is away")
     with TestClient(build_app(producer, keys, settings=CollectorSettings(retry_after=7))) as client:
         assert client.post("/v1/track", json=MESSAGE, auth=(keys.write_key, "")).headers["Retry-After"] == "7"
+
+
+def test_what_only_looks_like_a_number_too_long_or_a_person_without_a_name_is_taken(post):
+    assert post("track", with_(properties={"n": "9" * 1_500, "m": 10**999})).status_code == 200
+    assert post("alias", with_(type="alias", userId="\u00a0", previousId="before")).status_code == 200
+    assert post("track", with_(userId="\u00a0", anonymousId="a")).status_code == 200

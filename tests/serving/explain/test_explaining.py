@@ -9,13 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from millrace.identity import person_id
+from millrace.definitions import Definitions
+from millrace.identity import NAMESPACES, person_id
 from millrace.identity_decisions import Decisions, contradiction, read_decisions
 from millrace.tables import NODES
 from serving.explain.answers import Edge, Explanation, SuperNodes, Why
 from tests.laws.edge_sets import decision_sets, edge_sets
-from tests.laws.oracle_persons import Decided, judge
-from tests.serving.explain.ruled import ANN, BOB, CAT, DEVICE, KIOSK, MAIL, PHONE, Explained, together
+from tests.laws.oracle_persons import Decided, Rules, judge
+from tests.serving.explain.ruled import ANN, BOB, CAT, DEVICE, KIOSK, MAIL, PHONE, VIEWS, Explained, together
 from tests.serving.store.by_hand import PATIENT, SECRET, Order, Placed, edges_of
 
 
@@ -185,14 +186,14 @@ def test_a_neighbour_that_is_free_because_its_own_neighbours_are_one_is_not_call
 @settings(PATIENT, max_examples=30)
 @given(
     sightings=edge_sets(), cut=st.integers(0, 6), head=st.integers(0, 6), before=decision_sets(), after=decision_sets(), is_withdrawn=st.booleans(),
-    chance=st.randoms(use_true_random=False),
+    chance=st.randoms(use_true_random=False), crowded_from=st.sampled_from([None, 3, 5]),
 )  # fmt: skip
 def test_explain_says_what_the_oracle_says(
-    sightings: list, cut: int, head: int, before: tuple[Decisions, Decided], after: tuple[Decisions, Decided], is_withdrawn: bool, chance
+    sightings: list, cut: int, head: int, before: tuple[Decisions, Decided], after: tuple[Decisions, Decided], is_withdrawn: bool, chance, crowded_from: int | None
 ) -> None:
     cut, head = min(cut, head), max(cut, head)
     with tempfile.TemporaryDirectory() as folder:
-        tenant = Explained(Path(folder))
+        tenant = Explained(Path(folder), Definitions.model_validate({"views": VIEWS, "identity": {"namespaces": crowding(crowded_from)}}))
         for epoch in range(1, head + 1):
             rows = [one for one in sightings if one[2][0] == epoch]
             tenant.write(*together(*((one, other) for one, other, _ in rows)))
@@ -207,7 +208,7 @@ def test_explain_says_what_the_oracle_says(
         assume(contradiction(standing) is None)
         decided = Decided(standing.joined, standing.parted, standing.removed)
         seen = [(min(row["a"], row["b"]), max(row["a"], row["b"]), tuple(row["first_seen"].values())) for row in edges_of(tenant.log)]
-        expected = judge(seen, decided=decided)
+        expected = judge(seen, Rules(crowded_from=dict.fromkeys(NAMESPACES, crowded_from)), decided)
         person = {node: person for person, nodes in expected.members.items() for node in nodes}
         if not person:
             return
@@ -227,8 +228,12 @@ def test_explain_says_what_the_oracle_says(
             _check_why(why(tenant, node, other), node, other, person, expected.refused, joined | {(row["a"], row["b"]) for row in edges_of(tenant.log)})
         listed = tenant.ask(("supernodes", 100))
         reasons = list(expected.isolated.values())
-        assert listed.isolated == {reason: reasons.count(reason) for reason in ("blocked", "shared", *(["removed"] if "removed" in reasons else []))}
+        assert listed.isolated == {reason: reasons.count(reason) for reason in {"blocked", "shared", *reasons}}
         assert {one.node: one.isolated for one in listed.supernodes} == {one.node: expected.isolated.get(one.node) for one in listed.supernodes}
+
+
+def crowding(least: int | None) -> dict:
+    return {name: {"unique": name == "user_id", "crowded_from": least} for name in NAMESPACES}
 
 
 def _check_why(found: Why, a: str, b: str, person: dict[str, str], refused: dict[tuple[str, str], str], edges: set[tuple[str, str]]) -> None:

@@ -117,6 +117,35 @@ def test_late_events_count_in_the_tile_they_belong_to_whatever_was_published_sin
     assert follow.held() == follow.directly() == follow.from_table()
 
 
+def test_a_corrected_source_row_moves_a_person_as_its_counter_entry_comes_and_again_with_the_right_one(follow: Follow, tenant: Tenant) -> None:
+    """A source corrects an order of 15 to 5: the entry that takes it back is an event of its own, in the tile of the order, as is the right one."""
+    tenant.write(Order(ANN, revenue="15"), Order(ANN, revenue="8"))
+    tenant.publish(cut=1)
+    follow.settle()
+    tenant.write(Order(ANN, revenue="-15"))
+    tenant.write(Order(ANN, revenue="5"))
+    follow.settle()
+    tenant.publish(cut=3)
+    follow.settle()
+    assert [(row["change"], row["because"]) for row in follow.rows() if row["segment"] == "spenders"][:2] == [("entered", "definition"), ("left", "event")]
+    assert not any("spenders" in names for names in follow.held().values())
+    assert follow.held() == follow.directly() == follow.from_table()
+
+
+def test_rows_that_a_later_version_has_otherwise_are_settled_by_its_publish(follow: Follow, tenant: Tenant) -> None:
+    """The log is corrected and built anew: nothing but the publish tells of it."""
+    tenant.write(Order(ANN, revenue="15"), Order(ANN, revenue="8"), Order(BOB, revenue="30"))
+    tenant.publish(cut=1)
+    follow.settle()
+    wrong, *others = tenant.log
+    tenant.log = [type(wrong)(Order(ANN, revenue="5"), wrong.epoch, wrong.offset), *others]
+    tenant.publish(cut=1)
+    follow.settle()
+    assert [(row["person_id"], row["change"], row["because"]) for row in follow.rows() if row["segment"] == "spenders"][-1] == (person_id(ANN), "left", "publish")
+    assert {person for person, names in follow.held().items() if "spenders" in names} == {person_id(BOB)}
+    assert follow.held() == follow.directly() == follow.from_table()
+
+
 def test_a_reader_that_follows_sees_what_one_that_starts_later_sees_also_after_the_table_is_tidied(follow: Follow, tenant: Tenant) -> None:
     early = Cohorts(follow.tables)
     for number in range(4):

@@ -273,6 +273,20 @@ def test_a_trait_that_is_added_does_not_hold_up_the_others(tenant: HandMade, sta
     assert (store.status().head, store.status().complete, values(store, ANN)["orders"], "largest" in values(store, ANN)) == (2, True, 2, False)
 
 
+def test_a_running_store_takes_in_epochs_with_a_trait_that_is_added_and_shows_it_from_its_publish_on(tenant: HandMade, start_store: StartStore) -> None:
+    more = definitions_of({**TRAITS, "largest": {"op": "max", "event": "Order", "value": "properties.revenue"}})
+    tenant.write(Order(ANN))
+    tenant.publish(cut=1)
+    store = start_store()
+    tenant.definitions, store.newest = more, lambda: more
+    tenant.write(Order(ANN))
+    wait_until(lambda: store.status().head == 2)
+    assert (store.status().complete, values(store, ANN)["orders"], "largest" in values(store, ANN)) == (True, 2, False)
+    tenant.publish(cut=2)
+    wait_until(lambda: store.status().manifest_id == 2)
+    assert (values(store, ANN)["orders"], values(store, ANN)["largest"]) == (2, "10")
+
+
 def test_a_manifest_that_would_take_the_head_back_is_refused(tenant: HandMade, start_store: StartStore) -> None:
     new = definitions_of({"spend": TRAITS["spend"]})
     tenant.write(Order(ANN))

@@ -1,0 +1,118 @@
+"""How the body of a plain webhook becomes a message: the ``webhook`` of a source in sources.yml. The collector reads bodies with it.
+
+A text that begins with / is a JSON pointer (RFC 6901) into the body, any other text stands for itself. ``{at: /total, as: number}`` also says what the value
+is to become: text, number (from text such as "19.90"), seconds or milliseconds (since 1970, to a time).
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+_NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
+_NEEDED = {"track": ("event",), "group": ("group_id",), "alias": ("previous_id", "user_id")}
+_Scalar = str | int | float | bool | None
+
+
+def _is_pointer(text: str) -> str:
+    if not _POINTER.fullmatch(text):
+        raise ValueError(f"found {text!r}; a JSON pointer is needed, such as /customer/id")
+    return text
+
+
+Pointer = Annotated[str, AfterValidator(_is_pointer)]
+
+
+class Value(BaseModel):
+    """A value of a message: at a pointer of the body, or a text that is always the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    at: Pointer | None = None
+    text: str | None = None
+    become: Literal["text", "number", "seconds", "milliseconds"] | None = Field(None, alias="as")
+
+    @model_validator(mode="after")
+    def _one(self) -> "Value":
+        if (self.at is None) == (self.text is None):
+            raise ValueError("one of `at` (a pointer) and `text` is needed")
+        return self
+
+    def value_in(self, element: Any) -> Any:
+        """The value; None when it is absent. ValueError says what was found instead of what is declared."""
+        if self.text is not None:
+            return self.text
+        found = at_pointer(element, self.at or "")
+        if found is None or self.become is None:
+            return found
+        if self.become == "text":
+            return _as_text(found)
+        number = _as_number(found)
+        return number if self.become == "number" else number * (1000 if self.become == "seconds" else 1)
+
+
+def _as_text(found: Any) -> str:
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if not isinstance(found, str | int | float):
+        raise ValueError("an object or an array")
+    return str(found)
+
+
+def _as_number(found: Any) -> int | float:
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return found
+    if not isinstance(found, str) or not _NUMBER.fullmatch(found.strip()):
+        raise ValueError("something that is no number")
+    return float(found) if "." in found else int(found)
+
+
+def _spelled(value: Any) -> Any:
+    """A short form as the long one."""
+    return value if not isinstance(value, str) else {"at": value} if value.startswith("/") else {"text": value}
+
+
+Given = Annotated[Value, BeforeValidator(_spelled)]
+
+
+class Webhook(BaseModel):
+    """One source's mapping. ``each``: pointer to an array of events, absent when the body is one. Without ``properties`` and ``traits`` the whole body is
+    the properties (of identify and group: the traits)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["track", "identify", "page", "screen", "group", "alias"] = "track"
+    each: Pointer | None = None
+    event: Given | None = None
+    name: Given | None = None
+    message_id: Given | None = None
+    user_id: Given | None = None
+    anonymous_id: Given | None = None
+    previous_id: Given | None = None
+    group_id: Given | None = None
+    timestamp: Given | None = None
+    properties: dict[str, Given] | None = None
+    traits: dict[str, Given] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Webhook":
+        needed = [name for name in _NEEDED.get(self.type, ()) if getattr(self, name) is None]
+        if needed:
+            raise ValueError(f"a webhook of type {self.type} needs {' and '.join(needed)}, such as `{needed[0]}: /path/in/the/body`")
+        if self.user_id is None and self.anonymous_id is None:
+            raise ValueError("user_id or anonymous_id is needed: a message belongs to somebody")
+        return self
+
+
+def at_pointer(content: Any, pointer: str) -> Any:
+    """The value at a JSON pointer; None when there is none."""
+    for step in pointer.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(content, dict):
+            content = content.get(key)
+        elif isinstance(content, list) and re.fullmatch(r"0|[1-9]\d{0,8}", key, re.ASCII) and int(key) < len(content):
+            content = content[int(key)]
+        else:
+            return None
+    return content
