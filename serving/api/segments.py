@@ -17,6 +17,7 @@ from serving.api.access import Access
 from serving.api.identity import only
 from serving.api.profiles import MOST_KEYS, check_serving, time_asked
 from serving.api.refusals import ApiError, json_answer, not_found
+from serving.api.spelled_routes import BelowKey
 from serving.segments.asking import Preview, preview
 from serving.segments.cohorts import MEMBERS, Cohorts
 from serving.segments.explaining import WhyMember, why
@@ -179,7 +180,7 @@ def _cohort_routes(routes: APIRouter, segments: Segments) -> None:
 
 
 def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None:
-    store, judges = segments.store, segments.judges
+    store, judges, below_key = segments.store, segments.judges, APIRouter(route_class=BelowKey)
 
     @routes.post("/v1/segments:lookup", summary="The segments of up to 1,000 people")
     async def lookup(asked: Asked) -> Response:
@@ -193,7 +194,7 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
         point = next((one.point for one in pinned if one), None) or store.point()
         return json_answer({"profiles": found, "head": point.head if point else 0, "complete": point.complete if point else False})
 
-    @routes.get(
+    @below_key.get(
         "/v1/profiles/{key:path}/segments/{segment}/why", summary="Through which clauses somebody is in a segment, or not",
         responses={200: {"model": WhyMember}}, dependencies=[Depends(only("as_of"))],
     )  # fmt: skip
@@ -204,6 +205,8 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
         at = time_asked(as_of, store.clock())
         found: WhyMember | None = why(pinned, judges.of(pinned), segment, at=at) if pinned else None
         return not_found() if found is None else json_answer(found)
+
+    routes.include_router(below_key)
 
 
 def _arrow(parts: Iterator[pa.RecordBatch]) -> Iterator[bytes]:

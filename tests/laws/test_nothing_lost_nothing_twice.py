@@ -7,7 +7,6 @@ batch before it runs, a commit after it. tests/faults kills whole processes; her
 
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from millrace.faults import CRASH_POINTS
 from millrace.fold import fold_events
 from millrace.keys import load_or_create_keys
 from millrace.ledger import read_ledger
-from millrace.tables import EVENTS, REJECTED, speed_view
+from millrace.tables import EVENTS, LEDGER, REJECTED, Table, speed_view
 from speed.epoch import EpochWriter, read_offsets
-from speed.recovery import begin_generation, starting_offsets
+from speed.recovery import begin_generation, speed_tables, starting_offsets
 from speed.seen import SeenIndex
 from speed.standardizing import standardizer_of
 from tests.laws.histories import TRAITS, message
@@ -35,17 +34,36 @@ from tests.laws.oracle import Log, Record, read_log
 from tests.laws.product import comparable, events_table, merge_rows, python_rows, view_of
 from tests.millrace.records import NOW, as_table, sound
 
-DEATHS = (None, *(name for name in CRASH_POINTS if name.startswith("speed.")))
+VIEW = view_of({name: TRAITS[name] for name in sorted(TRAITS)[:3]})
+DEFINITIONS = Definitions(views={"person": VIEW})
+BEFORE = {f"before {table.name}" for table in (*speed_tables(DEFINITIONS), LEDGER)}
+DEATHS = (None, *(name for name in CRASH_POINTS if name.startswith("speed.")), *sorted(BEFORE))
+"""At a crash point, or before a table is written to."""
 LOSSES = ("nothing", "nothing", "last commit", "all commits", "seen index", "checkpoint")
 BAD = (b"no message", None, sound(type="purchase"), sound(properties=[]))
 TENANT, TOPIC = "t", "t.events"
-VIEW = view_of({name: TRAITS[name] for name in sorted(TRAITS)[:3]})
 LIVES = st.lists(st.tuples(st.lists(st.binary(min_size=1, max_size=22), max_size=4), st.sampled_from(DEATHS), st.sampled_from(LOSSES)), min_size=1, max_size=5)
 """What each life finds newly sent, where it dies, and what is lost after it."""
 
 
 class Died(BaseException):
     """The end of a life."""
+
+
+class MortalTables(TenantTables):
+    """Tables that take nothing more once their process is dead: its threads, which here live on, write nothing. ``dies_at``: one of DEATHS."""
+
+    dies_at: str | None = None
+    is_dead = False
+
+    def append(self, table: Table, rows: pa.Table, *, app_id: str, epoch: int) -> bool:
+        self.pass_by(f"before {table.name}")
+        return super().append(table, rows, app_id=app_id, epoch=epoch)
+
+    def pass_by(self, place: str) -> None:
+        self.is_dead = self.is_dead or place == self.dies_at
+        if self.is_dead:
+            raise Died
 
 
 class Batch:
@@ -62,8 +80,8 @@ class Stream:
     """The topic of a tenant, its tables, and the lives of the process that reads the one into the others."""
 
     def __init__(self, root: Path) -> None:
-        self.tables, self.secret = TenantTables(root, TENANT), load_or_create_keys(root, TENANT).token_secret
-        self.checkpoint, self.definitions = Path(self.tables.path("checkpoints/stream")), Definitions(views={"person": VIEW})
+        self.tables, self.secret = MortalTables(root, TENANT), load_or_create_keys(root, TENANT).token_secret
+        self.checkpoint = Path(self.tables.path("checkpoints/stream"))
         self.sent: list[Record] = []
 
     def send(self, choices: bytes) -> None:
@@ -76,14 +94,20 @@ class Stream:
             value = self.sent[choices[-1] % len(self.sent)].value
         self.sent.append(Record(value, partition, sum(record.partition == partition for record in self.sent), NOW, "http"))
 
-    def live(self) -> None:
+    def live_until(self, death: str | None) -> None:
+        self.tables.dies_at, self.tables.is_dead = death, False
+        with pytest.MonkeyPatch.context() as patched, suppress(Died):  # a batch that the ledger has already passes no place to die at
+            patched.setattr(speed.epoch, "crash_point", self.tables.pass_by)
+            self._live()
+
+    def _live(self) -> None:
         """From the start of the process to the end of one batch, as Spark goes about it: the newest batch again unless it is committed, else the next one."""
-        generation, ledger = begin_generation(self.tables, self.checkpoint, self.definitions)
+        generation, ledger = begin_generation(self.tables, self.checkpoint, DEFINITIONS)
         seen = SeenIndex(self.checkpoint / "seen", map_size=1 << 24)
         if not seen.covers(ledger.head, generation.generation):
             seen.rebuild(self.tables, ledger.head, generation.generation)
         writer = EpochWriter(
-            tables=self.tables, definitions=self.definitions, standardizer=standardizer_of(self.definitions, self.secret), generation=generation,
+            tables=self.tables, definitions=DEFINITIONS, standardizer=standardizer_of(DEFINITIONS, self.secret), generation=generation,
             checkpoint=self.checkpoint, seen=seen, ledger=ledger,
         )  # fmt: skip
         planned, committed = self._newest("offsets"), self._newest("commits")
@@ -128,34 +152,17 @@ class Stream:
         return {} if starting == "earliest" else {(TOPIC, int(partition)): max(offset, 0) for partition, offset in json.loads(starting)[TOPIC].items()}
 
 
-@pytest.fixture
-def dying() -> Iterator[list[str | None]]:
-    """Where the present life dies: its last element."""
-    where: list[str | None] = [None]
-
-    def crash_point(name: str) -> None:
-        if name == where[-1]:
-            raise Died
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(speed.epoch, "crash_point", crash_point)
-        yield where
-
-
 @law(share=0.02)
 @given(lives=LIVES)
-def test_whatever_dies_and_is_lost_every_record_is_there_once_and_counts_once(lives, dying, tmp_path_factory):
+def test_whatever_dies_and_is_lost_every_record_is_there_once_and_counts_once(lives, tmp_path_factory):
     stream = Stream(tmp_path_factory.mktemp("lives"))
     for sent, death, lost in lives:
         for choices in sent:
             stream.send(choices)
-        dying.append(death)
-        with suppress(Died):  # a batch that the ledger has already passes no place to die at
-            stream.live()
+        stream.live_until(death)
         stream.lose(lost)
-    dying.append(None)
-    stream.live()
-    stream.live()  # the first may have been the repetition of a batch
+    stream.live_until(None)
+    stream.live_until(None)  # the first may have been the repetition of a batch
 
     check(stream)
 

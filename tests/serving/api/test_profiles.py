@@ -54,6 +54,15 @@ def test_a_value_is_decoded_and_normalised_like_in_events(tenant: HandMade, star
     assert open_api(start_store()).get(f"/v1/profiles/user_id:{quote(value, safe='')}").status_code == 200
 
 
+def test_an_identifier_that_ends_like_another_path_has_a_profile(tenant: HandMade, start_store: StartStore, open_api: OpenApi) -> None:
+    value = "ann/segments/busy/why"
+    tenant.write(Order(node("user_id", value)), Order(ANN))
+    api = open_api(start_store())
+    answer = api.get(f"/v1/profiles/user_id:{quote(value, safe='')}")
+    assert (answer.status_code, [one["namespace"] for one in answer.json()["identifiers"]]) == (200, ["user_id"])
+    assert api.get(f"/v1/profiles/user_id:{value}").status_code == 404  # why ann is in a segment that there is not
+
+
 def test_as_of_moves_the_windows(tenant: HandMade, start_store: StartStore, open_api: OpenApi) -> None:
     tenant.write(Order(ANN, at="2025-01-02T12:00:00Z", revenue="3"))
     api = open_api(start_store())
