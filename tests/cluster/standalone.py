@@ -53,7 +53,7 @@ class Cluster:
         code = ["--py-files", str(self.dist / "millrace.zip"), str(self.dist / "jobs" / f"{job}.py")]
         argv = [str(PYSPARK / "bin" / "spark-submit"), *spark, *small, *code, *options]
         before = {app["id"] for app in self.applications()}
-        ended = subprocess.run(argv, cwd=self.elsewhere, env=self._environment, capture_output=True, text=True, timeout=300, check=False)
+        ended = subprocess.run(argv, cwd=self.elsewhere, env=self._environment, capture_output=True, text=True, check=False)
         return Ended(ended.returncode, ended.stdout + ended.stderr, [app for app in self.applications() if app["id"] not in before])
 
     def applications(self) -> list[dict[str, Any]]:
