@@ -17,14 +17,16 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from batch.build import build
+from batch.driver_engine import DriverEngine
 from batch.features import get_historical_features
 from bench.speed import TENANT, message
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.delta import TenantTables, conform
+from millrace.edges import edges_of
 from millrace.identity import node_of
 from millrace.keys import load_or_create_keys
-from millrace.ledger import ledger_rows
+from millrace.ledger import NOTHING, Under, ledger_rows
+from millrace.resolution import resolve
 from millrace.session import create_session
 from millrace.settings import BatchSettings
 from millrace.standard import Standardizer
@@ -60,7 +62,7 @@ def measure() -> dict[str, Any]:
         secret = load_or_create_keys(folder, TENANT).token_secret
         write_log(tables, definitions, secret)
         spark = create_session("bench", memory="3g")
-        build(spark, tables, definitions)
+        write_persons(tables, definitions, secret)
         rows = entities(secret)
         runs = []
         for round_number in range(ROUNDS + 1):
@@ -99,7 +101,13 @@ def write_log(tables: TenantTables, definitions: Definitions, secret: bytes) -> 
             found = found.append_column(name, pa.repeat(pa.scalar(value, EVENTS.schema.field(name).type), len(found)))
         tables.append(EVENTS, conform(found, EVENTS.schema), app_id="bench", epoch=epoch)
         counts = {"accepted": {("bench.events", 0): EPOCH}}
-        tables.append(LEDGER, ledger_rows(epoch, {("bench.events", 0): (first, first + EPOCH)}, definitions_hash=definitions.hash, counts=counts), app_id="bench", epoch=epoch)
+        tables.append(LEDGER, ledger_rows(epoch, {("bench.events", 0): (first, first + EPOCH)}, under=Under(definitions.hash), counts=counts), app_id="bench", epoch=epoch)
+
+
+def write_persons(tables: TenantTables, definitions: Definitions, secret: bytes) -> None:
+    """``batch/nodes`` as a build writes it: what DuckDB is given."""
+    counted = DriverEngine(tables).log_slice(definitions, after=NOTHING, until=EVENT_COUNT // EPOCH, served=NOTHING).counted
+    tables.replace(BATCH_NODES, resolve(edges_of(counted), definitions.identity.compiled(secret)).nodes)
 
 
 def entities(secret: bytes) -> pa.Table:

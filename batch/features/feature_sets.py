@@ -39,7 +39,7 @@ def write_feature_set(
     asking = historical(entity_frame.sparkSession, tables, definitions, settings=settings)
     snapshot_id, made_at = uuid.uuid4().hex, datetime.now(UTC)
     found = asking.features(entity_frame, chosen, receipt={"definitions_hash": definitions.hash, "snapshot_id": snapshot_id})
-    table = feature_set_table(name, to_arrow_schema(found.schema))
+    table = feature_set_table(name, to_arrow_schema(found.schema, timezone="UTC"))
     tables.create(table)
     found.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(tables.path(table))
     written = DeltaTable(tables.path(table))
