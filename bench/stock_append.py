@@ -1,19 +1,17 @@
-"""The stock stream that bench/freshness.py measures against: Spark's defaults, Kafka → from_json → one Delta append. Prints the trigger times as a JSON list."""
+"""The stock stream that bench/freshness.py measures against: Spark's defaults, Kafka → from_json → one Delta append."""
 
-import json
 import os
-import sys
-import time
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from bench.trigger_times import run, trigger_times
 from millrace.local.jars import spark_jars
 
 SCHEMA = "type STRING, messageId STRING, userId STRING, anonymousId STRING, event STRING, timestamp STRING, properties STRUCT<revenue: DOUBLE, store_id: INT>"
 
 
-def main(bootstrap: str, topic: str, folder: str, seconds: float, warm: float) -> None:
+def main(bootstrap: str, topic: str, folder: str, seconds: float, warm: float) -> list[float]:
     session = (
         SparkSession.builder.master("local[2]").appName("stock").config("spark.driver.extraClassPath", os.pathsep.join(map(str, spark_jars())))
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension").config("spark.ui.enabled", "false")
@@ -25,17 +23,10 @@ def main(bootstrap: str, topic: str, folder: str, seconds: float, warm: float) -
         "partition", "offset", F.col("timestamp").alias("at"), "m.*"
     )
     query = parsed.writeStream.format("delta").option("checkpointLocation", f"{folder}/stock/checkpoint").start(f"{folder}/stock/table")
-    triggers: dict[int, float] = {}
-    started = time.monotonic()
-    while (passed := time.monotonic() - started) < seconds:
-        time.sleep(1)
-        for progress in query.recentProgress if passed > warm else []:
-            if progress.numInputRows:
-                triggers[progress.batchId] = progress.durationMs["triggerExecution"]
-    query.stop()
+    found = trigger_times(query, seconds=seconds, warm=warm)
     session.stop()
-    print(json.dumps(list(triggers.values())))
+    return found
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), float(sys.argv[5]))
+    run(main)
