@@ -59,8 +59,7 @@ def test_a_change_of_the_normaliser_makes_history_anew_and_splits_nobody(tenant:
     nfc, nfd = (unicodedata.normalize(form, ANN) for form in ("NFC", "NFD"))
     with monkeypatch.context() as before:
         before.setattr("millrace.identity.spelt", lambda _, value: value)
-        for module in ("speed.epoch", "speed.recovery"):
-            before.setattr(f"{module}.NORMALISER", FIRST_NORMALISER)
+        before.setattr("millrace.ledger.NORMALISER", FIRST_NORMALISER)
         tenant.definitions = ruled(FIRST_NORMALISER)
         tenant.send(order("m1", user="u1", revenue=1, context={"traits": {"email": nfc}}), order("m2", user="u2", revenue=2, context={"traits": {"email": nfd}}))
         tenant.run()
