@@ -50,7 +50,7 @@ def components_of(pairs: DataFrame, *, most: int, kept: Kept, at_once: int = PAI
         partitions = -(-most // at_once)
         contracted = _contracted(directed, partitions)
         if levels:
-            level = _cut(contracted)
+            level = cut(contracted)
         else:
             level = contracted.persist(StorageLevel.MEMORY_AND_DISK)
             kept.append(level)
@@ -64,8 +64,8 @@ def components_of(pairs: DataFrame, *, most: int, kept: Kept, at_once: int = PAI
     return _unrolled(levels, pairs.sparkSession.createDataFrame(LABELS.empty_table()))
 
 
-def _cut(frame: DataFrame) -> DataFrame:
-    """The rows of the frame without the plan that made them, which would double with every round. They live in the executors: when one is lost, the run fails."""
+def cut(frame: DataFrame) -> DataFrame:
+    """The rows of the frame without the plan that made them, which would double with every use in another. They live in the executors: when one is lost, the run fails."""
     return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.MEMORY_AND_DISK)
 
 
@@ -119,7 +119,7 @@ def _unrolled(levels: list[DataFrame], nobody: DataFrame) -> Components:
     for number, level in reversed(list(enumerate(others))):
         parents = known
         known = _final(level.filter("is_leaf"), known).union(known)
-        known = _cut(known) if number else known
+        known = cut(known) if number else known
     return Components(known, parents, len(levels))
 
 

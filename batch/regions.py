@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from batch.aliases import Aliases, aliases_of, pairs_table
-from batch.components import PAIRS_AT_ONCE, Components, components_of
+from batch.components import PAIRS_AT_ONCE, Components, components_of, cut
 from batch.crowds import crowded, many_linked
 from millrace.identity_decisions import Decisions
 from millrace.identity_rules import Rules
@@ -48,9 +48,9 @@ class Given:
             self.kept.pop().unpersist()
 
     def beside(self, frame: DataFrame) -> DataFrame:
-        """The frame, to be joined with all edges: kept, and sent to every worker when it is small."""
-        kept = self.keep(frame)
-        return F.broadcast(kept) if kept.count() <= SENT_ROWS else kept
+        """The frame's rows, to be joined with all edges, sent to every worker when they are few. Without their plan: the texts of plans in plans filled the driver's heap."""
+        rows = cut(frame)
+        return F.broadcast(rows) if rows.count() <= SENT_ROWS else rows
 
     def small(self, rows: pa.Table) -> DataFrame:
         """Rows of the driver, sent to every worker."""
@@ -102,9 +102,9 @@ def regions_of(given: Given) -> Regions:
     numbers = marked.filter(is_pair).select(given.number(F.col("a")).alias("u"), given.number(F.col("b")).alias("v"))
     found = components_of(numbers.union(_decided(given)), most=given.most + len(given.decisions.joined), kept=given.kept, at_once=given.at_once)
     aside = given.keep(marked.filter(~is_pair))
-    cut = aside.filter("code > 0")
+    apart = aside.filter("code > 0")
     reason = F.element_at(F.array(*(F.lit(reason) for reason in REASONS[1:])), F.col("code"))
-    return Regions(_inside(given, marked.filter(is_pair), aside, found), cut.select("a", "b", reason.alias("reason")), many, found.rounds)
+    return Regions(_inside(given, marked.filter(is_pair), aside, found), apart.select("a", "b", reason.alias("reason")), many, found.rounds)
 
 
 def _nobodys(given: Given, many: DataFrame | None) -> DataFrame:
@@ -167,10 +167,10 @@ def _inside(given: Given, pairs: DataFrame, aside: DataFrame, found: Components)
     """The smaller end of a pair is somebody's parent, and most of those stand for themselves: their labels are few enough to be sent to the edges."""
     pairs = pairs.withColumn("number", F.least(given.number(F.col("a")), given.number(F.col("b")))).withColumn("alone", F.lit(None).cast("int"))
     ends = (F.struct(F.col(end).alias("node"), F.col(f"hint_{end}").alias("hint"), "first_seen", _told(F.col(f"alone_{end}")).alias("alone")) for end in "ab")
-    cut = aside.filter("code > 0").select(F.inline(F.array(*ends)))
-    cut = cut.groupBy("node").agg(F.min("hint").alias("hint"), F.min("first_seen").alias("first_seen"), F.max("alone").alias("alone"))
-    cut = cut.select(F.col("node").alias("a"), F.col("node").alias("b"), F.col("hint").alias("hint_a"), F.col("hint").alias("hint_b"), "first_seen", "alone")
-    lone = aside.filter("a = b").withColumn("alone", F.lit(None).cast("int")).select(*cut.columns).union(cut).withColumn("number", given.number(F.col("a")))
+    apart = aside.filter("code > 0").select(F.inline(F.array(*ends)))
+    apart = apart.groupBy("node").agg(F.min("hint").alias("hint"), F.min("first_seen").alias("first_seen"), F.max("alone").alias("alone"))
+    apart = apart.select(F.col("node").alias("a"), F.col("node").alias("b"), F.col("hint").alias("hint_a"), F.col("hint").alias("hint_b"), "first_seen", "alone")
+    lone = aside.filter("a = b").withColumn("alone", F.lit(None).cast("int")).select(*apart.columns).union(apart).withColumn("number", given.number(F.col("a")))
     columns = [*given.edges.columns, "alone", "region"]
     with_region = [rows.join(labels.toDF("number", "label"), on="number", how="left").withColumn("region", F.coalesce("label", "number")).select(*columns)
                    for rows, labels in ((pairs, given.beside(found.parents)), (lone, found.labels))]  # fmt: skip
