@@ -53,9 +53,9 @@ class BatchRequests:
         request_id = uuid.uuid4().hex
         runs = CommitLog(self.tables, OPS_RUNS)
         await run_in_threadpool(runs.snapshot)
-        await run_in_threadpool(self._append, request_id, action, arguments)
         until = time.monotonic() + self.limit_s
         try:
+            await run_in_threadpool(self._append, request_id, action, arguments)
             while time.monotonic() < until:
                 run = await run_in_threadpool(_find, runs, request_id)
                 if run is not None:
