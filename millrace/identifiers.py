@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, repeat
 
 import numpy as np
 import pyarrow as pa
@@ -51,11 +51,13 @@ class Nodes:
 
     def _numbered(self, namespace: str, values: Sequence[str]) -> np.ndarray:
         known = self._numbers[namespace]
-        for value in [value for value in values if value not in known]:
-            if value not in known:
+        numbers = np.fromiter(map(known.get, values, repeat(-1)), np.int64, len(values))
+        for place in np.flatnonzero(numbers < 0).tolist():
+            if (value := values[place]) not in known:
                 known[value] = len(self.names) + len(self._new)
                 self._new.append(self._entry(namespace, value))
-        return np.fromiter(map(known.__getitem__, values), np.int64, len(values))
+            numbers[place] = known[value]
+        return numbers
 
     def _entry(self, namespace: str, value: str) -> Entry:
         """HMAC-SHA256 with its two pads worked in already (RFC 2104), which halves its price."""

@@ -52,6 +52,8 @@ class EpochWriter:
     head: int = field(init=False)
     ends: dict[tuple[str, int], int] = field(init=False)
     _writing: "Future[None] | None" = field(init=False, default=None)
+    _before: "Future[None] | None" = field(init=False, default=None)
+    """The writing of the last epoch, and of the one before it."""
 
     def __post_init__(self) -> None:
         self.head = self.ledger.head
@@ -71,12 +73,12 @@ class EpochWriter:
         received = _in_log_order(records.toArrow())
         read_s = time.monotonic() - started
         self.ends.update({key: end for key, (_, end) in ranges.items()})
-        standard, before = self._reader.submit(self.standardizer.standardize, received), self._writing
-        self._writing = self._writer.submit(self._write_after, before, epoch, standard, ranges, read_s=read_s)
+        standard, before, oldest = self._reader.submit(self.standardizer.standardize, received), self._writing, self._before
+        self._before, self._writing = before, self._writer.submit(self._write_after, before, epoch, standard, ranges, read_s=read_s)
         if not self.overlap:
             self.finish()
-        elif before is not None:  # no more epochs in memory than are read, standardised and written
-            before.result()
+        elif oldest is not None:  # three epochs in memory: while one is read, one is standardised and one is written
+            oldest.result()
 
     def finish(self) -> None:
         """Waits until the epoch that is being written is in the ledger; raises what went wrong with it."""

@@ -25,6 +25,8 @@ from speed.seen import SeenIndex
 from speed.standardizing import StandardizingProcess, standardizer_of
 
 log = logging.getLogger(__name__)
+AT_A_POLL = 5_000
+"""Records that the consumer hands over together. More than one fetch of Kafka's default size holds: no fetch is handed over in pieces."""
 
 
 class StreamSettings(StreamSection):
@@ -89,6 +91,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         .option("subscribe", topic)
         .option("startingOffsets", starting_offsets(ledger, topic, partition_count(kafka, topic)))
         .option("maxOffsetsPerTrigger", settings.max_records)
+        .option("kafka.max.poll.records", AT_A_POLL)
         .option("includeHeaders", "true")
         .option("failOnDataLoss", "true")
         .load()
