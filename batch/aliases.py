@@ -1,6 +1,6 @@
 """Values that aliases and decisions make one, before regions are known: pairs in, the value each stands for and the aliases of too many values out. batch/regions.py calls it.
 
-Their groups are components of few edges, so they are found first; each is judged by millrace/verdicts.py as if nothing else were there, which gives the same
+Their groups are components of few edges, so they are found first; each is judged by millrace/identity/verdicts.py as if nothing else were there, which gives the same
 values: what makes values one are aliases and decided joins alone.
 """
 
@@ -14,12 +14,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from batch.components import components_of
-from millrace.groups import PARTED
-from millrace.identity_decisions import Decisions
-from millrace.identity_rules import Rules
-from millrace.node_codes import codes_of
-from millrace.positions import ages_of
-from millrace.verdicts import judge
+from millrace.identity.decisions import Decisions
+from millrace.identity.groups import PARTED
+from millrace.identity.node_codes import codes_of
+from millrace.identity.rules import Rules
+from millrace.identity.verdicts import judge
+from millrace.tables.positions import ages_of
 
 if TYPE_CHECKING:
     from batch.regions import Given

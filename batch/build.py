@@ -23,15 +23,15 @@ from batch.spark_engine import SparkEngine, working_session
 from batch.states import write_states
 from batch.versions import drop_old_versions
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo
 from millrace.faults import crash_point
-from millrace.identity_decisions import Decisions, read_decisions
+from millrace.identity.decisions import Decisions, read_decisions
 from millrace.keys import read_keys
-from millrace.ledger import NOTHING, Ledger, read_ledger
-from millrace.manifest import Manifest, read_manifests, write_manifest
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import BATCH_NODES, BATCH_REFUSED
+from millrace.tables.catalogue import BATCH_NODES, BATCH_REFUSED
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING, Ledger, read_ledger
+from millrace.tables.manifest import Manifest, read_manifests, write_manifest
 
 log = logging.getLogger(__name__)
 

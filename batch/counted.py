@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from millrace.delta import TenantTables
-from millrace.tables import EVENTS
+from millrace.tables.catalogue import EVENTS
+from millrace.tables.delta import TenantTables
 
 POSITION = ("epoch", "partition", "offset")
 

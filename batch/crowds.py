@@ -1,4 +1,4 @@
-"""Nodes seen with many others, on executors: edges in, rows (node, linked) out. batch/regions.py calls it; what it means is millrace/crowds.py's.
+"""Nodes seen with many others, on executors: edges in, rows (node, linked) out. batch/regions.py calls it; what it means is millrace/identity/crowds.py's.
 
 Ends are counted by hashes first, which leaves few; those are counted by name.
 """
@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from millrace.crowds import Crowding, counted_from
-from millrace.identity_rules import Rules
+from millrace.identity.crowds import Crowding, counted_from
+from millrace.identity.rules import Rules
 
 if TYPE_CHECKING:
     from batch.regions import Given

@@ -13,11 +13,11 @@ from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from batch.respelling import AS_WRITTEN, Respelling
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables, conform
-from millrace.edges import edges_of
-from millrace.fold import fold_events
-from millrace.ledger import NOTHING
-from millrace.tables import EVENTS, Table
+from millrace.identity.edges import edges_of
+from millrace.tables.catalogue import EVENTS, Table
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.ledger import NOTHING
+from millrace.traits.fold import fold_events
 
 PARSED_AT_ONCE = 250_000
 """Payloads that are read at a time."""

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from batch.parts import Part
 from millrace.definitions import Definitions
-from millrace.messages import MessageReader, value_columns, value_specs
-from millrace.tables import EVENTS, Table
+from millrace.events.messages import MessageReader, value_columns, value_specs
+from millrace.tables.catalogue import EVENTS, Table
 
 T = TypeVar("T")
 LOG_COLUMNS = [name for name in EVENTS.schema.names if name not in ("shard", "message_id", "payload")]

@@ -1,4 +1,4 @@
-"""Finishing whole columns in the driver: from merged windows to typed trait values. The Arrow form of millrace/finish.py; profiles.py uses it for what fits,
+"""Finishing whole columns in the driver: from merged windows to typed trait values. The Arrow form of millrace/traits/finish.py; profiles.py uses it for what fits,
 features/ for every row."""
 
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.algebra import NUMBER_TYPE, SCALE, average, scaled
 from millrace.columns.finish import window_column
-from millrace.finish import micros
-from millrace.finished_columns import derived_columns, finished_column
-from millrace.sketches import estimate
-from millrace.trait_values import is_simple
-from millrace.traits import Trait, View
+from millrace.traits.algebra import NUMBER_TYPE, SCALE, average, scaled
+from millrace.traits.finish import micros
+from millrace.traits.finished_columns import derived_columns, finished_column
+from millrace.traits.sketches import estimate
+from millrace.traits.traits import Trait, View
+from millrace.traits.values import is_simple
 
 
 def finish_persons(merged: pa.Table, view: View, *, keep: list[str], as_of: datetime | Sequence[int]) -> pa.Table:

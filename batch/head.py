@@ -5,17 +5,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.crowds import crowded_nodes
-from millrace.delta import TenantTables
-from millrace.edges import ends, touches
 from millrace.errors import NothingToDo
-from millrace.identity_decisions import UNDECIDED, Decisions, decided_since, read_decisions
-from millrace.identity_rules import Rules
+from millrace.identity.crowds import crowded_nodes
+from millrace.identity.decisions import UNDECIDED, Decisions, decided_since, read_decisions
+from millrace.identity.edges import ends, touches
+from millrace.identity.resolution import EVIDENCE, resolve
+from millrace.identity.rules import Rules
 from millrace.keys import read_keys
-from millrace.ledger import read_ledger
-from millrace.manifest import Manifest, latest_manifest
-from millrace.resolution import EVIDENCE, resolve
-from millrace.tables import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
+from millrace.tables.manifest import Manifest, latest_manifest
 
 _NOBODY = pa.array([], pa.string())
 
@@ -99,7 +99,7 @@ def nodes_around(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: R
 
 
 def _crowded(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: Rules) -> frozenset[str]:
-    """Nodes that are over at the head (millrace/crowds.py)."""
+    """Nodes that are over at the head (millrace/identity/crowds.py)."""
     many = published.filter(pc.is_valid(published["linked"]))
     linked = dict(zip(many["node"].to_pylist(), many["linked"].to_pylist(), strict=True))
     return crowded_nodes(rules, linked, newer.select(["a", "b"]), lambda nodes: edges.filter(touches(edges, nodes)).select(["a", "b"]))

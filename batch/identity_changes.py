@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from millrace.delta import TenantTables, conform
 from millrace.errors import CoverageError
-from millrace.identity_rules import IdentityRules
-from millrace.ledger import NOTHING
-from millrace.manifest import Manifest
+from millrace.identity.rules import IdentityRules
 from millrace.settings import BatchSettings
-from millrace.tables import BATCH_NODES, IDENTITY_CHANGES
+from millrace.tables.catalogue import BATCH_NODES, IDENTITY_CHANGES
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.ledger import NOTHING
+from millrace.tables.manifest import Manifest
 
 log = logging.getLogger(__name__)
 MOST_FILES = 50

@@ -15,16 +15,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.algebra import SCALE, UNIT, scaled
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables, conform
 from millrace.errors import NothingToDo
 from millrace.expressions.duckdb_form import DuckForm, column_of, identifier
 from millrace.expressions.tree import MOST_INTEGER
-from millrace.finish import micros
-from millrace.manifest import latest_manifest
 from millrace.segments import PERSON_NAME, CompiledSegment, Threshold, compile_segments, trait_types
-from millrace.tables import SEGMENT_MEMBERS, SEGMENT_THRESHOLDS, profiles_table
+from millrace.tables.catalogue import SEGMENT_MEMBERS, SEGMENT_THRESHOLDS, profiles_table
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.manifest import latest_manifest
+from millrace.traits.algebra import SCALE, UNIT, scaled
+from millrace.traits.finish import micros
 
 log = logging.getLogger(__name__)
 _RECEIPT = ("manifest_id", "cut", "head", "decisions", "definitions_hash")

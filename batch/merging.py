@@ -1,6 +1,6 @@
 """Merge and comparison of rows that share keys, Arrow in, Arrow out: the algebra of states over whole tables. states.py and proof.py call it.
 
-Agrees with millrace/algebra.py on every input (tests/batch/test_merging.py). A null state is the zero. Pure: no session, no I/O, no clock.
+Agrees with millrace/traits/algebra.py on every input (tests/batch/test_merging.py). A null state is the zero. Pure: no session, no I/O, no clock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.algebra import LIST_KINDS, NUMBER_TYPE
-from millrace.bounded_columns import counted, distinct_days, latest
-from millrace.fold import sums
-from millrace.sketches import estimate, merge_sketches
+from millrace.traits.algebra import LIST_KINDS, NUMBER_TYPE
+from millrace.traits.bounded_columns import counted, distinct_days, latest
+from millrace.traits.fold import sums
+from millrace.traits.sketches import estimate, merge_sketches
 
 Kinds = Mapping[str, str]
-"""Columns with the kind of their merge (millrace.algebra.KINDS). A first or last is a struct whose leading fields say where it comes."""
+"""Columns with the kind of their merge (millrace.traits.algebra.KINDS). A first or last is a struct whose leading fields say where it comes."""
 
 
 def merge_rows(rows: pa.Table, *, keys: Sequence[str], kinds: Kinds) -> pa.Table:
@@ -107,7 +107,7 @@ def _merged_column(values: pa.Array, kind: str, group: np.ndarray, groups: int) 
 
 
 def _merged_lists(values: pa.Array, kind: str, group: np.ndarray) -> pa.Array:
-    """The merge of lists (millrace/bounded.py), of whose elements each knows its group."""
+    """The merge of lists (millrace/traits/bounded.py), of whose elements each knows its group."""
     elements = values.flatten()
     if kind == "times":
         return latest(elements, group)

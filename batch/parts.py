@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from millrace.definitions import Definitions
-from millrace.tables import BATCH_EDGES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
-from millrace.traits import State, View
+from millrace.tables.catalogue import BATCH_EDGES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
+from millrace.traits.traits import State, View
 
 Hops = Mapping[State, frozenset[int]]
 _EDGE_KINDS = {"hint_a": "min", "hint_b": "min", "first_at": "min", "last_at": "max", "seen_count": "count", "first_seen": "first"}

@@ -13,12 +13,12 @@ from batch.persons_proof import prove_persons
 from batch.regions import Given
 from batch.spark_engine import SparkEngine, working_session
 from batch.spark_persons import persons_of
-from millrace.delta import TenantTables
-from millrace.identity_decisions import Decisions
-from millrace.identity_rules import Rules
-from millrace.resolution import EVIDENCE, resolve
+from millrace.identity.decisions import Decisions
+from millrace.identity.resolution import EVIDENCE, resolve
+from millrace.identity.rules import Rules
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, REFUSED, Table
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, REFUSED, Table
+from millrace.tables.delta import TenantTables
 
 log = logging.getLogger(__name__)
 Versions = dict[Table, int]

@@ -3,9 +3,9 @@
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from millrace.delta import TenantTables
 from millrace.errors import ProofError
-from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, Table
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, Table
+from millrace.tables.delta import TenantTables
 
 SENT_ROWS = 1_000_000
 """Refused edges up to which they are sent to every worker: some 50 MB."""

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from batch.head import after_cut, newest_head, nodes_at, published_nodes, touched_nodes
 from batch.identity_changes import compared
-from millrace.delta import TenantTables
-from millrace.identity import namespace_of
-from millrace.identity_rules import IdentityRules
+from millrace.identity.nodes import namespace_of
+from millrace.identity.resolution import EVIDENCE, resolve
+from millrace.identity.rules import IdentityRules
 from millrace.keys import read_keys
-from millrace.resolution import EVIDENCE, resolve
-from millrace.tables import BATCH_EDGES, SPEED_EDGES_TABLE
+from millrace.tables.catalogue import BATCH_EDGES, SPEED_EDGES_TABLE
+from millrace.tables.delta import TenantTables
 
 KINDS = ("merged", "split", "moved", "isolated", "freed")
 

@@ -20,13 +20,13 @@ from batch.finishing import finish_persons
 from batch.head import Head, newest_head, nodes_at, published_nodes, touched_nodes
 from batch.windows import persons_with_windows
 from millrace.columns.finish import finish_windows, in_any_window, merge_windows
-from millrace.delta import TenantTables, conform
 from millrace.errors import NothingToDo
-from millrace.finish import micros
-from millrace.identity import NAMESPACES, person_id
+from millrace.identity.nodes import NAMESPACES, person_id
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import BATCH_NODES, NODES, Table, batch_view, profiles_table, speed_view
-from millrace.traits import ALL_TIME, View
+from millrace.tables.catalogue import BATCH_NODES, NODES, Table, batch_view, profiles_table, speed_view
+from millrace.tables.delta import TenantTables, conform
+from millrace.traits.finish import micros
+from millrace.traits.traits import ALL_TIME, View
 
 log = logging.getLogger(__name__)
 PERSON = "person"

@@ -16,9 +16,9 @@ from batch.engines import SHOWN, Compared, Engine, Slice
 from batch.parts import Part, tables_of
 from millrace.definitions import Definitions
 from millrace.errors import ProofError
-from millrace.ledger import NOTHING, Ledger
-from millrace.manifest import Manifest
-from millrace.tables import Table
+from millrace.tables.catalogue import Table
+from millrace.tables.ledger import NOTHING, Ledger
+from millrace.tables.manifest import Manifest
 
 
 def prove_coverage(found: Slice, ledger: Ledger, *, after: int) -> dict[str, int]:

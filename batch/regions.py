@@ -18,9 +18,9 @@ from pyspark.storagelevel import StorageLevel
 from batch.aliases import Aliases, aliases_of, pairs_table
 from batch.components import PAIRS_AT_ONCE, Components, components_of, cut
 from batch.crowds import crowded, many_linked
-from millrace.identity_decisions import Decisions
-from millrace.identity_rules import Rules
-from millrace.verdicts import BLOCKED, CROWDED, REASONS, REMOVED, SHARED
+from millrace.identity.decisions import Decisions
+from millrace.identity.rules import Rules
+from millrace.identity.verdicts import BLOCKED, CROWDED, REASONS, REMOVED, SHARED
 
 SENT_ROWS = 1_000_000
 """Rows up to which a table of nodes is sent to every worker rather than all edges through a shuffle: some 100 MB."""

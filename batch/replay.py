@@ -20,15 +20,15 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import BrokerUnavailable, ConfigurationError
+from millrace.events.repairs import Rule, repaired
+from millrace.events.standard import Standardizer
 from millrace.faults import crash_point
-from millrace.ledger import read_ledger
-from millrace.plan_records import PlanRules
-from millrace.repairs import Rule, repaired
-from millrace.standard import Standardizer
-from millrace.tables import REJECTED, REPLAYS
+from millrace.tables.catalogue import REJECTED, REPLAYS
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
 from millrace.topics import events_topic
+from millrace.tracking_plan.records import PlanRules
 
 log = logging.getLogger(__name__)
 

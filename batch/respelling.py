@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.standard import Standardizer
-from millrace.tables import LOG_EVENTS
+from millrace.events.standard import Standardizer
+from millrace.tables.catalogue import LOG_EVENTS
 
 _RECORD = ("partition", "offset", "received_at", "source")
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from batch.identity_changes import Version, record_changes
-from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError
-from millrace.manifest import Manifest, kept_manifests, read_manifests, write_manifest
 from millrace.settings import DEFAULTS
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, kept_manifests, read_manifests, write_manifest
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,13 @@ from batch.members import counted, publish_members
 from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, MillraceError, NothingToDo
-from millrace.ledger import NOTHING, read_ledger
-from millrace.manifest import Manifest, latest_manifest
-from millrace.runs import RunRecord
 from millrace.settings import BatchSettings
-from millrace.tables import OPS_REQUESTS, OPS_RUNS
+from millrace.tables.catalogue import OPS_REQUESTS, OPS_RUNS
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING, read_ledger
+from millrace.tables.manifest import Manifest, latest_manifest
+from millrace.tables.runs import RunRecord
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from batch.respelling import AS_WRITTEN, Respelling
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables, conform
-from millrace.edges import edges_of
-from millrace.fold import fold_events
-from millrace.ledger import NOTHING
-from millrace.tables import EVENTS, Table
-from millrace.traits import State
+from millrace.identity.edges import edges_of
+from millrace.tables.catalogue import EVENTS, Table
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.ledger import NOTHING
+from millrace.traits.fold import fold_events
+from millrace.traits.traits import State
 
 Kernel = Callable[[pa.Table], pa.Table]
 FOLDED_AT_ONCE = 1_000_000

@@ -15,11 +15,11 @@ from pyspark.storagelevel import StorageLevel
 
 from batch.regions import Given, regions_of
 from batch.spark_engine import ddl
-from millrace.identity_decisions import Decisions
-from millrace.identity_rules import Rules
-from millrace.resolution import EVIDENCE, resolve
-from millrace.tables import NODES, REFUSED
-from millrace.verdicts import CROWDED, REASONS, SHARED
+from millrace.identity.decisions import Decisions
+from millrace.identity.resolution import EVIDENCE, resolve
+from millrace.identity.rules import Rules
+from millrace.identity.verdicts import CROWDED, REASONS, SHARED
+from millrace.tables.catalogue import NODES, REFUSED
 
 log = logging.getLogger(__name__)
 _FOUND = pa.schema([*NODES, *REFUSED])

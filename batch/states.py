@@ -6,8 +6,8 @@ from functools import partial
 from batch.engines import Engine, Slice
 from batch.parts import Part, tables_of
 from millrace.definitions import Definitions
-from millrace.manifest import Manifest
-from millrace.tables import BATCH_EDGES, Table
+from millrace.tables.catalogue import BATCH_EDGES, Table
+from millrace.tables.manifest import Manifest
 
 Versions = dict[Table, int]
 

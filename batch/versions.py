@@ -6,9 +6,9 @@ import math
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from millrace.delta import TenantTables
-from millrace.manifest import Manifest, kept_manifests
 from millrace.settings import BatchSettings
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, kept_manifests
 
 log = logging.getLogger(__name__)
 

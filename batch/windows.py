@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from batch.head import Head, after_cut
 from batch.merging import merge_rows
 from millrace.columns.finish import window_column
-from millrace.delta import TenantTables
-from millrace.finish import micros
-from millrace.identity import NAMESPACES
-from millrace.tables import TIME, batch_view, speed_view
-from millrace.traits import ALL_TIME, State, Trait, View
+from millrace.identity.nodes import NAMESPACES
+from millrace.tables.catalogue import TIME, batch_view, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.traits.finish import micros
+from millrace.traits.traits import ALL_TIME, State, Trait, View
 
 
 def persons_with_windows(tables: TenantTables, head: Head, view_name: str, *, as_of: datetime, nodes: pa.Table, is_all: bool) -> pa.Table:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from bench.lookup_tables import CUT
-from millrace.delta import TenantTables
-from millrace.identity import person_id
-from millrace.manifest import find_manifest
+from millrace.identity.nodes import person_id
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import find_manifest
 from serving.store.base_building import write_sorted
 from serving.store.base_folders import BaseFolders
 from serving.store.batch_base import Member, Place, encode_members, encode_place, open_environment, write_description

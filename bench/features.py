@@ -21,16 +21,16 @@ from batch.driver_engine import DriverEngine
 from batch.features import get_historical_features
 from bench.speed import TENANT, message
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
-from millrace.delta import TenantTables, conform
-from millrace.edges import edges_of
-from millrace.identity import node_of
+from millrace.events.standard import Standardizer
+from millrace.identity.edges import edges_of
+from millrace.identity.nodes import node_of
+from millrace.identity.resolution import resolve
 from millrace.keys import load_or_create_keys
-from millrace.ledger import NOTHING, Under, ledger_rows
-from millrace.resolution import resolve
 from millrace.session import create_session
 from millrace.settings import BatchSettings
-from millrace.standard import Standardizer
-from millrace.tables import BATCH_NODES, EVENTS, LEDGER
+from millrace.tables.catalogue import BATCH_NODES, EVENTS, LEDGER
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.ledger import NOTHING, Under, ledger_rows
 
 MUST, AIM = 12.0, 6.0
 EVENT_COUNT, EPOCH, ROWS, PEOPLE, ROUNDS = 300_000, 30_000, 50_000, 50_000, 3

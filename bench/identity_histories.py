@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from millrace.identity import NAMESPACES
-from millrace.tables import IDENTIFIER, TIME
+from millrace.identity.nodes import NAMESPACES
+from millrace.tables.catalogue import IDENTIFIER, TIME
 
 USER, EMAIL, PHONE, DEVICE = range(len(NAMESPACES))
 LISTED = ((USER, "null"), (USER, "00000000-0000-0000-0000-000000000000"), (EMAIL, "test@test.com"), (PHONE, "0000000000"), (DEVICE, "undefined"))
@@ -168,7 +168,7 @@ def json_messages(history: History, *, seed: int) -> list[bytes]:
 
 
 def standard_events(history: History, nodes: pa.Array) -> pa.Table:
-    """What millrace/edges.py takes, ``nodes`` being the node of each code; epochs of EPOCH messages, two partitions."""
+    """What millrace/identity/edges.py takes, ``nodes`` being the node of each code; epochs of EPOCH messages, two partitions."""
     has = history.messages >= 0
     offsets = pa.array(np.r_[0, np.cumsum(has.sum(axis=1))], pa.int32())
     taken = nodes.take(pa.array(history.messages[has]))

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from bench.lookup_tables import DEFINITIONS, write_epoch, write_published
-from millrace.delta import TenantTables
 from millrace.errors import SetupError
 from millrace.local.processes import free_ports, start_process, stop_process
+from millrace.tables.delta import TenantTables
 from serving.api.server import quiet_pauses
 from serving.store.answers import encode_json
 from serving.store.store import Store

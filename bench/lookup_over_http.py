@@ -22,10 +22,10 @@ from bench.freshness import TREE
 from bench.lookup import RedisClient, redis_server
 from bench.lookup_tables import CUT, publish, view_rows, write_epoch
 from millrace.definitions import Definitions, load_definitions
-from millrace.delta import TenantTables
-from millrace.identity import node_of_key
+from millrace.identity.nodes import node_of_key
 from millrace.keys import load_or_create_keys
-from millrace.tables import LEDGER, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.catalogue import LEDGER, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.delta import TenantTables
 from serving.segments.judges import Judges
 from serving.segments.watching import Declared
 from serving.store.answers import Profile, answer, encode_json

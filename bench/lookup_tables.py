@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from datasketches import hll_sketch, tgt_hll_type
 
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
-from millrace.delta import TenantTables
-from millrace.identity import person_id
-from millrace.manifest import Manifest, write_manifest
-from millrace.sketches import LG_K
-from millrace.tables import BATCH_EDGES, BATCH_NODES, LEDGER, MANIFESTS, POSITION, SPEED_EDGES_TABLE, batch_view, speed_view, state_type
-from millrace.traits import State, View
+from millrace.identity.nodes import person_id
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, LEDGER, MANIFESTS, POSITION, SPEED_EDGES_TABLE, batch_view, speed_view, state_type
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, write_manifest
+from millrace.traits.sketches import LG_K
+from millrace.traits.traits import State, View
 
 DAY, HOUR = 86_400, 3_600
 DAYS, HOURS = 24, 8

@@ -22,7 +22,7 @@ from kafka import KafkaConsumer, TopicPartition
 from bench.freshness import TREE, _basic, _call, _produce_steadily
 from bench.speed import message
 from millrace.definitions import DEFAULT_DIRECTORY
-from millrace.identity import node_of_key, person_id
+from millrace.identity.nodes import node_of_key, person_id
 from millrace.keys import load_or_create_keys
 from millrace.local.broker import Broker
 from millrace.topics import ensure_topic, memberships_topic

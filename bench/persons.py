@@ -21,12 +21,12 @@ from scipy.sparse.csgraph import connected_components
 
 from batch.persons import write_in_driver
 from bench.identity_histories import Troubles, make_history, random_nodes, standard_events
-from millrace.delta import TenantTables
-from millrace.edges import edges_of
-from millrace.identity_decisions import UNDECIDED
-from millrace.identity_rules import IdentityRules
-from millrace.node_codes import codes_of
-from millrace.tables import BATCH_EDGES
+from millrace.identity.decisions import UNDECIDED
+from millrace.identity.edges import edges_of
+from millrace.identity.node_codes import codes_of
+from millrace.identity.rules import IdentityRules
+from millrace.tables.catalogue import BATCH_EDGES
+from millrace.tables.delta import TenantTables
 
 MUST, AIM = 12.0, 8.0
 EDGES_PER_SECOND, PEAK_GIB = 400_000, 4.0

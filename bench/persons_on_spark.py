@@ -16,12 +16,12 @@ import psutil
 
 from batch.persons import write_in_driver, write_persons
 from bench.persons import TENANT, write_edges
-from millrace.delta import TenantTables
-from millrace.identity_decisions import UNDECIDED
-from millrace.identity_rules import IdentityRules
+from millrace.identity.decisions import UNDECIDED
+from millrace.identity.rules import IdentityRules
 from millrace.session import create_session
 from millrace.settings import BatchSettings
-from millrace.tables import BATCH_EDGES, BATCH_NODES
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES
+from millrace.tables.delta import TenantTables
 
 MUST, AIM = 0.1, 0.25
 EDGES_PER_CPU_SECOND, HEAP_GIB = 40_000, 3.0

@@ -18,11 +18,11 @@ from pyspark.sql import SparkSession
 from batch.build import build
 from bench.speed import TENANT, produce
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
-from millrace.delta import TenantTables
 from millrace.keys import load_or_create_keys
 from millrace.local.broker import Broker
 from millrace.session import create_session
-from millrace.tables import BATCH_EDGES, EVENTS, batch_view
+from millrace.tables.catalogue import BATCH_EDGES, EVENTS, batch_view
+from millrace.tables.delta import TenantTables
 from millrace.topics import ensure_topic
 from speed.stream import StreamSettings, run_stream
 

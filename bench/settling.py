@@ -16,8 +16,8 @@ import numpy as np
 from bench.bases import write_base
 from bench.lookup_tables import CUT, DEFINITIONS, VIEW, publish, view_rows, write_epoch
 from bench.memberships import declare
-from millrace.delta import TenantTables
-from millrace.tables import LEDGER, SEGMENT_SETTLEMENTS, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.catalogue import LEDGER, SEGMENT_SETTLEMENTS, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.delta import TenantTables
 from serving.segments.following import SegmentFollower
 from serving.segments.parts import Parts
 from serving.segments.state import Row

@@ -19,13 +19,13 @@ import pyarrow as pa
 from batch.persons import write_in_driver
 from bench.identity_histories import Troubles, make_history, random_nodes, standard_events
 from bench.lookup_tables import DEFINITIONS, VIEW
-from millrace.delta import TenantTables, conform
-from millrace.edges import edges_of
-from millrace.identity_decisions import UNDECIDED
-from millrace.identity_rules import IdentityRules
-from millrace.manifest import Manifest
-from millrace.node_codes import codes_of
-from millrace.tables import BATCH_EDGES, SPEED_EDGES, batch_view
+from millrace.identity.decisions import UNDECIDED
+from millrace.identity.edges import edges_of
+from millrace.identity.node_codes import codes_of
+from millrace.identity.rules import IdentityRules
+from millrace.tables.catalogue import BATCH_EDGES, SPEED_EDGES, batch_view
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.manifest import Manifest
 from serving.store.base_building import build_base
 from serving.store.batch_base import BatchBase
 from serving.store.persons import Persons

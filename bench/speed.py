@@ -17,11 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
-from millrace.delta import TenantTables
+from millrace.events.messages import BODIES, ENVELOPE, TRAIT_PATHS, value_specs
 from millrace.keys import load_or_create_keys
 from millrace.local.broker import Broker
-from millrace.messages import BODIES, ENVELOPE, TRAIT_PATHS, value_specs
 from millrace.session import create_session
+from millrace.tables.delta import TenantTables
 from millrace.topics import ensure_topic
 from speed.stream import StreamSettings, run_stream
 

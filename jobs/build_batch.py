@@ -10,12 +10,12 @@ from batch.members import counted, publish_members
 from batch.profiles import publish_profiles
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
-from millrace.runs import RunRecord
 from millrace.session import create_session
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 
 SERVING_S = 600.0
 """How long a refresh of serving/profiles that is under way may keep this job from writing it."""

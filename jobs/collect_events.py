@@ -7,10 +7,10 @@ import sys
 
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
 from millrace.local.doctor import quick_check
+from millrace.tables.delta import TenantTables
 from serving.collector.kafka_publisher import KafkaPublisher
 from serving.collector.server import serve_collector
 

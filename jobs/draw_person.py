@@ -9,10 +9,10 @@ from rich.console import Console
 
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError, MillraceError
-from millrace.identity import node_of_key
+from millrace.identity.nodes import node_of_key
 from millrace.keys import read_keys
+from millrace.tables.delta import TenantTables
 from serving.explain.answering import EXPLAIN, Identities
 from serving.explain.answers import Explanation
 from serving.explain.drawing import draw

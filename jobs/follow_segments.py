@@ -6,12 +6,12 @@ import sys
 import threading
 
 from millrace.config import add_options, settings_of
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
 from millrace.lease import writer_lease
 from millrace.local.processes import exit_on_signals
-from millrace.runs import RunRecord
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 from serving.segments.running import follow_segments
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from millrace.config import add_options, settings_of
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError, NothingToDo
-from millrace.ledger import read_ledger
-from millrace.plan_inference import file_names, proposed, readable
-from millrace.tables import EVENTS
+from millrace.tables.catalogue import EVENTS
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
+from millrace.tracking_plan.inference import file_names, proposed, readable
 
 
 def main(argv: list[str] | None = None) -> int:

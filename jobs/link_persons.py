@@ -7,10 +7,10 @@ import sys
 from batch.linkage.run import link_persons
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
-from millrace.runs import RunRecord
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 
 
 def main(argv: list[str] | None = None) -> int:

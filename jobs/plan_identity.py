@@ -8,8 +8,8 @@ from dataclasses import asdict
 from batch.plan import Plan, plan_identity
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
+from millrace.tables.delta import TenantTables
 
 
 def main(argv: list[str] | None = None) -> int:

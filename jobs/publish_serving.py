@@ -8,12 +8,12 @@ from functools import partial
 from batch.members import counted, publish_members
 from batch.profiles import publish_profiles, refresh_profiles
 from millrace.config import add_options, settings_of
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
-from millrace.runs import RunRecord
 from millrace.session import create_session
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,12 +9,12 @@ from pathlib import Path
 from batch.replay import Replay
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
+from millrace.events.repairs import load_repairs
 from millrace.keys import read_keys
 from millrace.lease import writer_lease
-from millrace.repairs import load_repairs
-from millrace.runs import RunRecord
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,9 +9,9 @@ from rich.table import Column, Table
 
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.keys import read_keys
+from millrace.tables.delta import TenantTables
 from serving.explain.answering import SUPERNODES, Identities
 from serving.explain.answers import SuperNodes
 from serving.store.answers import encode_json

@@ -6,11 +6,11 @@ import sys
 
 from batch.rollback import roll_back
 from millrace.config import add_options, settings_of
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
-from millrace.runs import RunRecord
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import time
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
 from millrace.errors import MillraceError
-from millrace.trait_sql import trait_sql
+from millrace.traits.sql import trait_sql
 
 
 def main(argv: list[str] | None = None) -> int:

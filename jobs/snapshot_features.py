@@ -7,12 +7,12 @@ import sys
 from batch.features.feature_sets import read_entities, write_feature_set
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
-from millrace.runs import RunRecord
 from millrace.session import create_session
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from batch.runner import BatchRunner
 from millrace.config import add_options, settings_of
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
 from millrace.lease import writer_lease
 from millrace.local.doctor import quick_check
 from millrace.local.processes import exit_on_signals
 from millrace.newest_definitions import NewestDefinitions
-from millrace.runs import RunRecord
 from millrace.session import create_session
+from millrace.tables.delta import TenantTables
+from millrace.tables.runs import RunRecord
 from speed.driver import run_driver
 from speed.stream import StreamSettings
 

@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from millrace.errors import ConfigurationError
-from millrace.identity_rules import IdentityRules, NamespaceRules
-from millrace.linkage_rules import LinkageRules
+from millrace.events.sources import UNDECLARED, Breaker, Source, Sources
+from millrace.events.webhooks import Webhook
+from millrace.identity.linkage_rules import LinkageRules
+from millrace.identity.rules import IdentityRules, NamespaceRules
+from millrace.identity.spellings import FIRST_NORMALISER
 from millrace.segments import Segment, Segments, segment_problems, segments_hash
-from millrace.sources import UNDECLARED, Breaker, Source, Sources
-from millrace.spellings import FIRST_NORMALISER
-from millrace.tracking_plan import TrackingPlan, plan_hash, read_plan
-from millrace.traits import NAME, State, Trait, View, further_problems
-from millrace.webhooks import Webhook
+from millrace.tracking_plan.plan import TrackingPlan, plan_hash, read_plan
+from millrace.traits.traits import NAME, State, Trait, View, further_problems
 from millrace.yaml_files import did_you_mean, read_yaml
 
 _TREE = Path(__file__).resolve().parent.parent

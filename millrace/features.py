@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from millrace.errors import ConfigurationError
 from millrace.expressions import names_of
 from millrace.times import MICROS
-from millrace.traits import View
-from millrace.windows import seconds_of
+from millrace.traits.traits import View
+from millrace.traits.windows import seconds_of
 from millrace.yaml_files import did_you_mean
 
 BETWEEN = "__"

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from millrace.errors import ConfigurationError
+from millrace.events.sources import HTTP
 from millrace.lease import make_folder
-from millrace.sources import HTTP
 
 
 @dataclass(frozen=True)

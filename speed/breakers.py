@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.sources import Breaker
-from millrace.tables import OPS_ALERTS
+from millrace.events.sources import Breaker
+from millrace.tables.catalogue import OPS_ALERTS
+from millrace.tables.delta import TenantTables
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Protocol
 from pyspark.sql import SparkSession
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
+from millrace.tables.delta import TenantTables
 from speed.stream import RunningStream, StreamSettings, run_stream
 
 log = logging.getLogger(__name__)

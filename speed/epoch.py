@@ -18,15 +18,15 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.edges import edges_of
 from millrace.errors import CoverageError
+from millrace.events.standard import Standardizer
 from millrace.faults import crash_point
-from millrace.fold import fold_events
-from millrace.ledger import DEFAULT_SHARD, Ledger, ledger_rows
-from millrace.standard import Standardizer
-from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.identity.edges import edges_of
+from millrace.tables.catalogue import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import DEFAULT_SHARD, Ledger, ledger_rows
 from millrace.topics import events_topic
+from millrace.traits.fold import fold_events
 from speed.recovery import Generation
 from speed.seen import SeenIndex
 from speed.standardizing import StandardizingProcess

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from deltalake import DeltaTable
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.ledger import NOTHING
-from millrace.manifest import oldest_kept_cut, read_manifests
 from millrace.settings import DEFAULTS
-from millrace.tables import EVENTS, LEDGER, REJECTED, REPLAYS, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.catalogue import EVENTS, LEDGER, REJECTED, REPLAYS, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING
+from millrace.tables.manifest import oldest_kept_cut, read_manifests
 
 log = logging.getLogger(__name__)
 

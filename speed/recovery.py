@@ -14,11 +14,11 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.ledger import Ledger, Under, ledger_rows, read_ledger
-from millrace.plans import record_plan
-from millrace.tables import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.tables.catalogue import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import Ledger, Under, ledger_rows, read_ledger
+from millrace.tracking_plan.kept import record_plan
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
 from millrace.settings import DEFAULTS
-from millrace.tables import EVENTS
+from millrace.tables.catalogue import EVENTS
+from millrace.tables.delta import TenantTables
 
 log = logging.getLogger(__name__)
 _EPOCH = struct.Struct(">q")

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from millrace.definitions import Definitions
 from millrace.errors import MillraceError
-from millrace.plan_records import PlanRules
-from millrace.standard import Standardizer
+from millrace.events.standard import Standardizer
+from millrace.tracking_plan.records import PlanRules
 
 _STOP_S = 5
 

@@ -12,10 +12,10 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from millrace.columns.events import record_columns
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.keys import read_keys
 from millrace.settings import DEFAULTS, KafkaSettings
 from millrace.settings import StreamSettings as StreamSection
+from millrace.tables.delta import TenantTables
 from millrace.topics import ensure_topic, partition_count
 from speed.breakers import Breakers
 from speed.epoch import EpochWriter

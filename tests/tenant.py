@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from kafka import KafkaProducer
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.keys import load_or_create_keys
-from millrace.ledger import read_ledger
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
 from millrace.topics import ensure_topic
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pyspark.sql.types import StringType, TimestampType
 from batch.features.knowledge import PLACE, Knowledge
 from batch.spark_engine import ddl
 from millrace.errors import ConfigurationError
-from millrace.identity import node_of_key
+from millrace.identity.nodes import node_of_key
 
 WHO = ("key", "node", "person_id")
 """Columns by which a frame may say who a row is about: ``namespace:value`` in clear, a node of the tables, or an id that a person has or had."""

@@ -18,13 +18,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from batch.features.historical import historical
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import ConfigurationError
-from millrace.feature_sets import FEATURE_SNAPSHOT
 from millrace.features import chosen_features
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import FEATURE_SNAPSHOTS, feature_set_table
-from millrace.traits import NAME
+from millrace.tables.catalogue import FEATURE_SNAPSHOTS, feature_set_table
+from millrace.tables.delta import TenantTables
+from millrace.tables.feature_sets import FEATURE_SNAPSHOT
+from millrace.traits.traits import NAME
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from batch.finishing import finish_persons
 from batch.merging import merge_rows
 from millrace.columns.finish import window_column
 from millrace.features import Feature, ViewFeatures
-from millrace.tables import DERIVED_TYPES, trait_type
+from millrace.tables.catalogue import DERIVED_TYPES, trait_type
 
 
 def features_schema(views: Sequence[ViewFeatures]) -> pa.Schema:

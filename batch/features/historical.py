@@ -21,13 +21,13 @@ from batch.features.windows_then import windows_schema, windows_then
 from batch.regions import SENT_ROWS, Given, regions_of
 from batch.spark_engine import ddl, whole, working_session
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables, conform
 from millrace.features import Feature, ViewFeatures, by_view, chosen_features
-from millrace.identity_rules import ANY_NUMBER, Rules
+from millrace.identity.rules import ANY_NUMBER, Rules
 from millrace.keys import read_keys
-from millrace.ledger import NOTHING, read_ledger
 from millrace.settings import DEFAULTS, BatchSettings
-from millrace.tables import DECISIONS
+from millrace.tables.catalogue import DECISIONS
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.ledger import NOTHING, read_ledger
 
 _PLACED = ["region", "a", "b", "first_seen"]
 _ANSWERS = "answers_what"

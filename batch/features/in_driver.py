@@ -15,12 +15,12 @@ from batch.features.persons_then import ASKED, REGION, members_then
 from batch.features.windows_then import windows_then
 from batch.respelling import Respelling
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables, conform
-from millrace.edges import edges_of
 from millrace.features import ViewFeatures
-from millrace.identity_rules import Rules
-from millrace.ledger import NOTHING
-from millrace.node_codes import codes_of
+from millrace.identity.edges import edges_of
+from millrace.identity.node_codes import codes_of
+from millrace.identity.rules import Rules
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.ledger import NOTHING
 
 
 def counted_events(tables: TenantTables, definitions: Definitions, views: Sequence[ViewFeatures], *, head: int, respelling: Respelling) -> pa.Table:

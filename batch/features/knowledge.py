@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from millrace.identity_decisions import Decisions, standing
-from millrace.ledger import Ledger
+from millrace.identity.decisions import Decisions, standing
+from millrace.tables.ledger import Ledger
 from millrace.times import micros
 
 PLACE = pa.schema([("head_then", pa.int64()), ("head", pa.int64()), ("decisions", pa.int64())])

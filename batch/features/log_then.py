@@ -16,14 +16,14 @@ from batch.engines import LOG_COLUMNS
 from batch.respelling import Respelling
 from batch.spark_engine import ddl, respelt, whole, with_values
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.edges import edges_of
+from millrace.events.messages import value_specs
 from millrace.features import ViewFeatures
-from millrace.ledger import NOTHING, Ledger
-from millrace.manifest import Manifest, latest_manifest
-from millrace.messages import value_specs
-from millrace.states import State
-from millrace.tables import BATCH_EDGES, EDGES, EVENTS
+from millrace.identity.edges import edges_of
+from millrace.tables.catalogue import BATCH_EDGES, EDGES, EVENTS
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING, Ledger
+from millrace.tables.manifest import Manifest, latest_manifest
+from millrace.traits.states import State
 
 FOLDED = ("node", "event_time", "received_at", "epoch", "partition", "offset", "type", "name", "source")
 

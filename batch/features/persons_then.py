@@ -1,7 +1,7 @@
 """Who somebody was when it was known: edges of whole regions and questions about their nodes in, the nodes of the person each question is about out.
 
 The edges known at a head are those first seen by then: what an edge is does not change afterwards. Each set of edges that questions of a region stand on is a world
-of its own, and all worlds of a partition are judged in one call of the function that judges the whole graph (millrace/verdicts.py). historical.py calls ``members_then``.
+of its own, and all worlds of a partition are judged in one call of the function that judges the whole graph (millrace/identity/verdicts.py). historical.py calls ``members_then``.
 """
 
 from dataclasses import replace
@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.features.knowledge import PLACE, Decided
-from millrace.identity_decisions import Decisions, Pair, pair_of
-from millrace.identity_rules import Rules
-from millrace.node_codes import codes_of
-from millrace.positions import ages_of
-from millrace.tables import POSITION, TIME
-from millrace.verdicts import judge
+from millrace.identity.decisions import Decisions, Pair, pair_of
+from millrace.identity.node_codes import codes_of
+from millrace.identity.rules import Rules
+from millrace.identity.verdicts import judge
+from millrace.tables.catalogue import POSITION, TIME
+from millrace.tables.positions import ages_of
 
 QUESTION = pa.schema([("asked", pa.string()), ("at", TIME), ("known_at", TIME)])
 """What is asked: a node, at an instant, as known at another."""

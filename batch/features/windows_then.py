@@ -16,10 +16,10 @@ from batch.features.persons_then import ASKED, QUESTION
 from batch.merging import merge_rows
 from batch.windows import windows_of
 from millrace.features import ViewFeatures
-from millrace.fold import fold_events
-from millrace.node_codes import codes_of
-from millrace.tables import state_type
-from millrace.traits import ALL_TIME, State, Trait
+from millrace.identity.node_codes import codes_of
+from millrace.tables.catalogue import state_type
+from millrace.traits.fold import fold_events
+from millrace.traits.traits import ALL_TIME, State, Trait
 
 PAIRS_AT_ONCE = 2_000_000
 """Pairs of a question and a tile that are merged together."""

@@ -14,12 +14,12 @@ from batch.head import Head, nodes_at, published_nodes, touched_nodes
 from batch.linkage.attributes import ID
 from batch.linkage.clusters import Limits
 from batch.linkage.comparing import in_memory
-from millrace.delta import TenantTables
-from millrace.identity import namespace_of, person_id
-from millrace.identity_decisions import Decisions, read_decisions
-from millrace.identity_rules import IdentityRules
-from millrace.manifest import Manifest
-from millrace.tables import EVENTS
+from millrace.identity.decisions import Decisions, read_decisions
+from millrace.identity.nodes import namespace_of, person_id
+from millrace.identity.rules import IdentityRules
+from millrace.tables.catalogue import EVENTS
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest
 
 _COLUMNS = ["node", "event_time", "partition", "offset", "payload"]
 _NEWEST = """

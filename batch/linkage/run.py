@@ -13,13 +13,13 @@ from batch.linkage.attributes import ID, comparable
 from batch.linkage.linking import REVIEW, UNDECIDED, Linked, link
 from batch.linkage.model import Model, train
 from batch.linkage.persons import Persons, read_persons
-from millrace.delta import TenantTables
 from millrace.errors import NothingToDo
-from millrace.identity import person_id
-from millrace.identity_rules import IdentityRules
-from millrace.linkage_rules import LinkageRules
-from millrace.manifest import Manifest, latest_manifest
-from millrace.tables import LINK_CANDIDATE, LINK_CANDIDATES, LINK_MODEL, LINK_MODELS
+from millrace.identity.linkage_rules import LinkageRules
+from millrace.identity.nodes import person_id
+from millrace.identity.rules import IdentityRules
+from millrace.tables.catalogue import LINK_CANDIDATE, LINK_CANDIDATES, LINK_MODEL, LINK_MODELS
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, latest_manifest
 
 log = logging.getLogger(__name__)
 PARTED = "parted"

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from millrace.errors import ConfigurationError
-from millrace.linkage_rules import KINDS
+from millrace.identity.linkage_rules import KINDS
 from millrace.yaml_files import did_you_mean, read_yaml
 
 SHORTEST_SECRET = 32

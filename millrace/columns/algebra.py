@@ -1,11 +1,11 @@
-"""The algebra of states as Spark columns: the merge of states. Python form: millrace/algebra.py."""
+"""The algebra of states as Spark columns: the merge of states. Python form: millrace/traits/algebra.py."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from millrace.algebra import NUMBER
-from millrace.bounded import BOUND
-from millrace.states import State
+from millrace.traits.algebra import NUMBER
+from millrace.traits.bounded import BOUND
+from millrace.traits.states import State
 
 
 def merge(state: State, states: Column | None = None) -> Column:

@@ -1,9 +1,9 @@
-"""Records of the topic as Spark columns: what of them goes to the standardisation (millrace/standard.py). The speed layer calls it."""
+"""Records of the topic as Spark columns: what of them goes to the standardisation (millrace/events/standard.py). The speed layer calls it."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from millrace.plan_verdicts import HEADER
+from millrace.tracking_plan.verdicts import HEADER
 
 
 def record_columns(records: DataFrame, *, stamped: bool = False) -> DataFrame:

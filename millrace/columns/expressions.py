@@ -13,9 +13,9 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from millrace.algebra import NUMBER, UNIT, plain
 from millrace.expressions.texts import NUMBER_PATTERN, letters
 from millrace.expressions.tree import DAY_MICROS, FIRST_TIME, HOUR_MICROS, LAST_TIME, Node
+from millrace.traits.algebra import NUMBER, UNIT, plain
 
 _EXACT, _UNITS, _WHOLE = "DECIMAL(29,9)", "DECIMAL(29,0)", "DECIMAL(38,0)"
 """Numbers that arithmetic knows; the same in whole units of 10**-9; and products of these."""

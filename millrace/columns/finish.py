@@ -1,4 +1,4 @@
-"""Finishing as Spark columns: from the tiles of a person to typed trait values. Python form: millrace/finish.py; they agree on every input."""
+"""Finishing as Spark columns: from the tiles of a person to typed trait values. Python form: millrace/traits/finish.py; they agree on every input."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -7,13 +7,13 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from millrace.algebra import NUMBER, VALUE_TYPES
 from millrace.columns.algebra import merge
 from millrace.columns.expressions import ColumnForm
-from millrace.finish import micros
-from millrace.finished_columns import finished_column
-from millrace.trait_values import is_simple
-from millrace.traits import ALL_TIME, Trait, View
+from millrace.traits.algebra import NUMBER, VALUE_TYPES
+from millrace.traits.finish import micros
+from millrace.traits.finished_columns import finished_column
+from millrace.traits.traits import ALL_TIME, Trait, View
+from millrace.traits.values import is_simple
 
 _DERIVED: Mapping[str, Callable[[Column], Column]] = {
     **{name: lambda value, kind=kind: value.cast(kind) for name, kind in (("integer", "BIGINT"), ("number", NUMBER), ("text", "STRING"), ("boolean", "BOOLEAN"))},

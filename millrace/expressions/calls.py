@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from millrace.algebra import SCALE
 from millrace.expressions.functions import BUCKETS, CALENDAR, FUNCTIONS, Function
 from millrace.expressions.instants import coefficient
 from millrace.expressions.tree import Node
+from millrace.traits.algebra import SCALE
 from millrace.yaml_files import did_you_mean
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@
 
 from collections.abc import Callable, Collection
 
-from millrace.algebra import UNIT
 from millrace.expressions.calls import call
 from millrace.expressions.instants import coefficient
 from millrace.expressions.tree import TYPES, Node, Problem
+from millrace.traits.algebra import UNIT
 from millrace.yaml_files import did_you_mean
 
 BAD = "bad"

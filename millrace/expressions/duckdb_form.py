@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from millrace.algebra import plain
 from millrace.expressions.texts import NUMBER_PATTERN, letters
 from millrace.expressions.tree import DAY_MICROS, FIRST_TIME, HOUR_MICROS, LAST_TIME, LEAST_INTEGER, LIMIT, MOST_INTEGER, Node
+from millrace.traits.algebra import plain
 
 _SIGNS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "add": "+", "sub": "-", "mul": "*"}
 

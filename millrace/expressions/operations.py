@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from millrace.algebra import SCALE, UNIT
 from millrace.expressions.texts import lowered, number_of
 from millrace.expressions.tree import DAY_MICROS, FIRST_TIME, LAST_TIME, LEAST_INTEGER, LIMIT, MOST_INTEGER, Node
+from millrace.traits.algebra import SCALE, UNIT
 
 Value = Callable[[Mapping[str, Any], int], Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from millrace.algebra import SCALE, UNIT
+from millrace.traits.algebra import SCALE, UNIT
 
 NUMBER_PATTERN = rf"^[+-]?[0-9]{{1,20}}([.][0-9]{{1,{SCALE}}})?$"
 """Texts that ``number`` reads; any other is unknown. (``$`` before a last line break is kept out by the forms: Python matches the whole text.)"""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from millrace.algebra import SCALE, UNIT
 from millrace.expressions.tree import MOST_INTEGER, Problem
 from millrace.times import micros
+from millrace.traits.algebra import SCALE, UNIT
 
 KEYWORDS = frozenset({"and", "or", "not", "in", "between", "is", "null", "contains", "starts", "with", "true", "false", "now"})
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from millrace.algebra import UNIT
 from millrace.errors import ConfigurationError
+from millrace.traits.algebra import UNIT
 
 TYPES = ("integer", "number", "text", "time", "duration", "boolean", "list", "times")
 """integer: 64 bits. number: decimal with nine digits after the point, held as an integer scaled by 10**9. time, duration: microseconds. list: of text. times: ascending."""

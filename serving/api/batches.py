@@ -17,12 +17,12 @@ from fastapi import APIRouter, Body, Depends, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError, ProofError
-from millrace.finish import micros, time_text
-from millrace.manifest import Manifest, find_manifest, latest_manifest, read_manifests
 from millrace.settings import DEFAULTS
-from millrace.tables import OPS_REQUESTS, OPS_RUNS
+from millrace.tables.catalogue import OPS_REQUESTS, OPS_RUNS
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, find_manifest, latest_manifest, read_manifests
+from millrace.traits.finish import micros, time_text
 from serving.api.access import Access
 from serving.api.refusals import ApiError, json_answer, not_found
 from serving.store.commits import CommitLog

@@ -16,10 +16,10 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from millrace.finish import micros, time_text
-from millrace.identity import namespace_of
-from millrace.identity_decisions import Pair, about_pairs, pair_of, standing_rows
-from millrace.tables import DECISIONS, LINK_CANDIDATES
+from millrace.identity.decisions import Pair, about_pairs, pair_of, standing_rows
+from millrace.identity.nodes import namespace_of
+from millrace.tables.catalogue import DECISIONS, LINK_CANDIDATES
+from millrace.traits.finish import micros, time_text
 from serving.api.access import Access
 from serving.api.decisions import Asked, Rows, served, shown, write_decision
 from serving.api.identity import only

@@ -15,11 +15,11 @@ from fastapi import APIRouter, Body, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
-from millrace.finish import micros, time_text
-from millrace.identity import namespace_of
-from millrace.identity_decisions import Decisions, contradiction, pair_of, standing, standing_rows
+from millrace.identity.decisions import Decisions, contradiction, pair_of, standing, standing_rows
+from millrace.identity.nodes import namespace_of
 from millrace.lease import writer_lease
-from millrace.tables import DECISION, DECISIONS
+from millrace.tables.catalogue import DECISION, DECISIONS
+from millrace.traits.finish import micros, time_text
 from serving.api.access import Access
 from serving.api.profiles import check_serving, node_of_key
 from serving.api.refusals import ApiError, json_answer

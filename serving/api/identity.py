@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from millrace.errors import CoverageError
-from millrace.identity import node_of_key
+from millrace.identity.nodes import node_of_key
 from serving.api.access import Access
 from serving.api.profiles import check_serving
 from serving.api.refusals import JSON, ApiError, not_found

@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from millrace.definitions import Definitions
 from millrace.errors import CoverageError
-from millrace.finish import micros
-from millrace.identity import node_of_key
+from millrace.identity.nodes import node_of_key
+from millrace.traits.finish import micros
 from serving.api.access import Access
 from serving.api.description import one, several
 from serving.api.refusals import JSON, ApiError, not_found

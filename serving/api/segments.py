@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from millrace.errors import ConfigurationError, CoverageError
-from millrace.finish import MICROS, time_text
-from millrace.identity import node_of_key
+from millrace.identity.nodes import node_of_key
+from millrace.traits.finish import MICROS, time_text
 from serving.api.access import Access
 from serving.api.identity import only
 from serving.api.profiles import MOST_KEYS, check_serving, time_asked

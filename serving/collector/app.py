@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.keys import TenantKeys
 from millrace.settings import DEFAULTS, CollectorSettings
+from millrace.tables.delta import TenantTables
 from serving.collector.access import WriteAccess
 from serving.collector.body import ClientGone, Receive, inflate, read_body, refuse_length
 from serving.collector.browsers import Message, Send, answer_preflight, origin_of, permitting

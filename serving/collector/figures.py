@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from millrace.plan_verdicts import Violation
+from millrace.tracking_plan.verdicts import Violation
 from serving.collector.publishing import Readiness
 
 ACKNOWLEDGED = "acknowledged"

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from millrace.identity import node_of, owner_node
+from millrace.identity.nodes import node_of, owner_node
 from millrace.settings import CollectorSettings
 from serving.collector.messages import Batch, Context, Message, Traits
 from serving.collector.publishing import Record

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.definitions import Definitions
-from millrace.plan_verdicts import Judge, Violation
+from millrace.tracking_plan.verdicts import Judge, Violation
 from serving.collector.figures import Figures
 from serving.collector.publishing import Producer, Readiness, Record
 from serving.collector.refusals import Refusal, invalid

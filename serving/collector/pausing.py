@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import MillraceError
-from millrace.tables import OPS_ALERTS
+from millrace.tables.catalogue import OPS_ALERTS
+from millrace.tables.delta import TenantTables
 from serving.collector.figures import Figures
 from serving.collector.publishing import Producer, Readiness, Record
 from serving.collector.refusals import Refusal

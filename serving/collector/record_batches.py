@@ -17,7 +17,7 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
 from millrace.errors import BrokerUnavailable
-from millrace.plan_verdicts import HEADER
+from millrace.tracking_plan.verdicts import HEADER
 
 BATCH_BYTES = 256 * 1024
 """A batch takes no further record once it is larger; the broker's own limit is 1 MiB, compressed."""

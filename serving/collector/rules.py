@@ -9,9 +9,9 @@ import re
 import msgspec
 from msgspec import UNSET
 
-from millrace.identity import WHITESPACE
-from millrace.json_values import LONGEST, parse_object
-from millrace.message_bounds import has_long_number
+from millrace.events.json_values import LONGEST, parse_object
+from millrace.events.message_bounds import has_long_number
+from millrace.identity.nodes import WHITESPACE
 from serving.collector.messages import CALLS, Message
 from serving.collector.refusals import MAX_DEPTH, MAX_ID_LENGTH, Refusal, invalid
 

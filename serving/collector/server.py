@@ -11,9 +11,9 @@ from collections.abc import Callable
 import uvicorn
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.keys import TenantKeys
 from millrace.settings import CollectorSettings
+from millrace.tables.delta import TenantTables
 from serving.collector.app import build_app
 from serving.collector.kafka_publisher import KafkaPublisher
 from serving.listening import BACKLOG, open_listener, url_of

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import pyarrow.compute as pc
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError, NothingToDo
-from millrace.finish import time_text
-from millrace.manifest import read_manifests
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import read_manifests
+from millrace.traits.finish import time_text
 from serving.explain.answers import Explanation, History, ReceiptBlock, SuperNodes, Why
 from serving.explain.evidence import PinnedEdges, newest_point
 from serving.explain.explaining import connection, explain, supernodes

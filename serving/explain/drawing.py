@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
-from millrace.identity import NAMESPACES
+from millrace.identity.nodes import NAMESPACES
 from serving.explain.answers import Edge, Explanation, Node
 from serving.explain.layout import places, spread
 

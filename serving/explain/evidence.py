@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.crowds import crowded_nodes, left_alone
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.edges import touches
 from millrace.errors import CoverageError
-from millrace.identity_decisions import Decisions, Pair, about_pairs, read_decisions, standing, standing_rows
-from millrace.identity_rules import Rules
-from millrace.ledger import NOTHING, read_ledger
-from millrace.manifest import Manifest, find_manifest, latest_manifest
-from millrace.resolution import Resolution, resolve
-from millrace.tables import BATCH_EDGES, BATCH_NODES, DECISIONS, EDGES, LEDGER, NODES, POSITION, SPEED_EDGES_TABLE, Table
+from millrace.identity.crowds import crowded_nodes, left_alone
+from millrace.identity.decisions import Decisions, Pair, about_pairs, read_decisions, standing, standing_rows
+from millrace.identity.edges import touches
+from millrace.identity.resolution import Resolution, resolve
+from millrace.identity.rules import Rules
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, DECISIONS, EDGES, LEDGER, NODES, POSITION, SPEED_EDGES_TABLE, Table
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING, read_ledger
+from millrace.tables.manifest import Manifest, find_manifest, latest_manifest
 from serving.store.answers import Point
 from serving.store.coverage import check_edges
 

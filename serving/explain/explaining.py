@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.edges import ends, touches
 from millrace.errors import CoverageError
-from millrace.identity import namespace_of
+from millrace.identity.edges import ends, touches
+from millrace.identity.nodes import namespace_of
 from serving.explain.answers import Counts, Edge, End, Graph, Node, SuperNode
 from serving.explain.evidence import PinnedEdges
 from serving.explain.labels import ISOLATED, Labels, short_names

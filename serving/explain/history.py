@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
-from millrace.finish import micros, time_text
-from millrace.manifest import Manifest
-from millrace.tables import IDENTITY_CHANGES
+from millrace.tables.catalogue import IDENTITY_CHANGES
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest
+from millrace.traits.finish import micros, time_text
 from serving.explain.answers import Change, History
 
 _GROUP = ["manifest_id", "cut_before", "cut", "cause", "change", "person_before", "person_after"]

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.errors import CoverageError
-from millrace.finish import micros, time_text
-from millrace.identity import namespace_of
-from millrace.identity_rules import Rules
+from millrace.identity.nodes import namespace_of
+from millrace.identity.rules import Rules
+from millrace.traits.finish import micros, time_text
 from serving.explain.answers import Edge, End, Node, Seen
 from serving.explain.evidence import PinnedEdges, without
 from serving.explain.paths import Ways

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.edges import ends
-from millrace.identity import namespace_of
-from millrace.identity_decisions import decided_since
+from millrace.identity.decisions import decided_since
+from millrace.identity.edges import ends
+from millrace.identity.nodes import namespace_of
 from serving.explain.evidence import PinnedEdges, without
 from serving.explain.paths import Ways
 from serving.explain.values import edges_around, one_with

@@ -1,6 +1,6 @@
 """All that decides who some identifiers belong to: the edges of their components and what those need to be judged, with the verdicts of the rules.
 
-What batch says of components only says where to look: every verdict comes from the edges themselves, through millrace/resolution.py, and the search
+What batch says of components only says where to look: every verdict comes from the edges themselves, through millrace/identity/resolution.py, and the search
 goes on until no accepted edge leads out of what has been read. So it takes a few filtered scans of the tables, whatever the length of a chain.
 """
 
@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from millrace.edges import ends, touches
 from millrace.errors import CoverageError
+from millrace.identity.edges import ends, touches
 from serving.explain.evidence import EVIDENCE, PinnedEdges, without
 from serving.explain.values import edges_around, partners
 

@@ -1,14 +1,14 @@
 """Which values are one, next to nodes whose edges are all read: only then is it certain whether a node is shared. surroundings.py, labels.py and supernodes.py ask.
 
-Aliases and decisions make several values of a unique namespace one value (millrace/verdicts.py), also values that the nodes themselves never were seen
+Aliases and decisions make several values of a unique namespace one value (millrace/identity/verdicts.py), also values that the nodes themselves never were seen
 with: so the search follows both to their ends, through filtered reads of nothing but edges between two values of one unique namespace.
 """
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.edges import ends, touches
-from millrace.tables import EDGES
+from millrace.identity.edges import ends, touches
+from millrace.tables.catalogue import EDGES
 from serving.explain.evidence import PinnedEdges, merged, without
 
 

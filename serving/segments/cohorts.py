@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from millrace.delta import TenantTables
-from millrace.tables import SEGMENT_CHANGES, TIME
+from millrace.tables.catalogue import SEGMENT_CHANGES, TIME
+from millrace.tables.delta import TenantTables
 from serving.segments.movement import ENTERED
 from serving.store.tail import EpochTail
 

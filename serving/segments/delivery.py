@@ -20,13 +20,13 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
-from millrace.delta import TenantTables
 from millrace.errors import BrokerUnavailable
 from millrace.faults import crash_point
-from millrace.finish import time_text
 from millrace.settings import KafkaSettings
-from millrace.tables import SEGMENT_CHANGE, SEGMENT_CHANGES
+from millrace.tables.catalogue import SEGMENT_CHANGE, SEGMENT_CHANGES
+from millrace.tables.delta import TenantTables
 from millrace.topics import ensure_topic, memberships_topic
+from millrace.traits.finish import time_text
 from serving.segments.state import Row, State
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace.expressions import Node, PythonForm, names_of
-from millrace.finish import Value, time_text
 from millrace.segments import CompiledSegment
+from millrace.traits.finish import Value, time_text
 from serving.segments.asking import only
 from serving.segments.judging import Judge, Values
 from serving.store.answers import Pinned

@@ -11,9 +11,9 @@ import time
 
 from millrace.errors import BrokerUnavailable
 from millrace.faults import crash_point
-from millrace.identity_decisions import UNDECIDED, read_decisions
-from millrace.manifest import Manifest, read_manifests
-from millrace.tables import DECISIONS, MANIFESTS
+from millrace.identity.decisions import UNDECIDED, read_decisions
+from millrace.tables.catalogue import DECISIONS, MANIFESTS
+from millrace.tables.manifest import Manifest, read_manifests
 from serving.segments.affected import is_settled
 from serving.segments.delivery import Delivery
 from serving.segments.judging import Judge

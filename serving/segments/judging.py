@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from millrace.algebra import SCALE
 from millrace.expressions import names_of
-from millrace.finish import micros
 from millrace.segments import PERSON_NAME, trait_types
-from millrace.traits import View
+from millrace.traits.algebra import SCALE
+from millrace.traits.finish import micros
+from millrace.traits.traits import View
 from serving.segments.rules import Rules
 from serving.segments.turning import Turns
 from serving.store.answers import Pinned

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.traits import View
+from millrace.tables.delta import TenantTables
+from millrace.traits.traits import View
 from serving.segments.delivery import Publisher
 from serving.segments.rules import Rules
 

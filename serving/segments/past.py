@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
-from millrace.finish import MICROS
-from millrace.tables import SEGMENT_CHANGES, TIME
+from millrace.tables.catalogue import SEGMENT_CHANGES, TIME
+from millrace.tables.delta import TenantTables
+from millrace.traits.finish import MICROS
 from serving.segments.cohorts import MEMBERS
 from serving.segments.movement import ENTERED
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from millrace.definitions import Definitions
 from millrace.expressions import names_of
-from millrace.ledger import read_ledger
-from millrace.manifest import latest_manifest
 from millrace.segments import compile_segments
-from millrace.traits import View
+from millrace.tables.ledger import read_ledger
+from millrace.tables.manifest import latest_manifest
+from millrace.traits.traits import View
 from serving.segments.judging import Judge
 from serving.segments.watching import rules_for
 from serving.store.base_building import PERSON

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from millrace.delta import TenantTables
-from millrace.finish import MICROS
+from millrace.tables.delta import TenantTables
+from millrace.traits.finish import MICROS
 from serving.segments.rules import Rules
 from serving.segments.state import Position
 

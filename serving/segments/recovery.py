@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
-from millrace.finish import micros
-from millrace.tables import SEGMENT_CHANGES
+from millrace.tables.catalogue import SEGMENT_CHANGES
+from millrace.tables.delta import TenantTables
+from millrace.traits.finish import micros
 from serving.segments.delivery import Publisher, appended_batch
 from serving.segments.movement import ENTERED
 from serving.segments.state import Record, Row, State, fresh_state

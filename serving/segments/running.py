@@ -4,8 +4,8 @@ import os
 import threading
 from pathlib import Path
 
-from millrace.delta import TenantTables
 from millrace.settings import Settings
+from millrace.tables.delta import TenantTables
 from serving.segments.delivery import KafkaMemberships
 from serving.segments.following import SegmentFollower
 from serving.segments.parts import Parts

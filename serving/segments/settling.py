@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from millrace.delta import TenantTables
-from millrace.finish import MICROS
-from millrace.tables import SEGMENT_SETTLEMENTS
+from millrace.tables.catalogue import SEGMENT_SETTLEMENTS
+from millrace.tables.delta import TenantTables
+from millrace.traits.finish import MICROS
 from serving.segments.affected import Affected, Everybody, Part
 from serving.segments.movement import ENTERED, LEFT, PUBLISH, Movements
 from serving.segments.state import State

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from millrace.algebra import UNIT
 from millrace.expressions import Node
-from millrace.finish import MICROS
 from millrace.segments import CompiledSegment
-from millrace.traits import ALL_TIME, LOCAL_DAY, Trait, View
-from millrace.windows import DAY, Window
-from millrace.zones import day_start, local_day
+from millrace.traits.algebra import UNIT
+from millrace.traits.finish import MICROS
+from millrace.traits.traits import ALL_TIME, LOCAL_DAY, Trait, View
+from millrace.traits.windows import DAY, Window
+from millrace.traits.zones import day_start, local_day
 from serving.segments.rules import Rules
 from serving.store.layout import Layout, Slots
 from serving.store.several import Several

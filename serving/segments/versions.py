@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.identity_decisions import read_decisions
-from millrace.manifest import Manifest
+from millrace.identity.decisions import read_decisions
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest
 from serving.segments.state import Position
 from serving.store.base_folders import BaseFolders
 from serving.store.generation import Generation

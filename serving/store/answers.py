@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from millrace.identity import namespace_of
+from millrace.identity.nodes import namespace_of
 from serving.store.layout import decode
 from serving.store.ledger_tail import milliseconds_since
 from serving.store.persons import Person

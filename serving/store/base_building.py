@@ -24,11 +24,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
-from millrace.delta import TenantTables, conform
 from millrace.errors import CoverageError, MillraceError
-from millrace.identity import by_priority
-from millrace.manifest import Manifest, find_manifest
-from millrace.tables import BATCH_EDGES, BATCH_NODES, Table, batch_view
+from millrace.identity.nodes import by_priority
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, Table, batch_view
+from millrace.tables.delta import TenantTables, conform
+from millrace.tables.manifest import Manifest, find_manifest
 from serving.store.batch_base import Edge, Member, Place, encode_edges, encode_members, encode_place, open_environment, write_description
 from serving.store.layout import Layout, decode, encode
 

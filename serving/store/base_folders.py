@@ -17,10 +17,10 @@ from pathlib import Path
 
 import lmdb
 
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
 from millrace.local.processes import start_process, stop_process
-from millrace.manifest import Manifest
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest
 from serving.store.batch_base import BatchBase
 
 log = logging.getLogger(__name__)

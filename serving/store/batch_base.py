@@ -14,8 +14,8 @@ import lmdb
 import msgspec
 
 from millrace.errors import CoverageError
-from millrace.identity import person_id
-from millrace.manifest import Manifest
+from millrace.identity.nodes import person_id
+from millrace.tables.manifest import Manifest
 
 FORMAT = 4
 DATABASES = ("nodes", "persons", "states", "merged", "edges", "ids")
@@ -45,7 +45,7 @@ class Edge(NamedTuple):
 
 class Place(NamedTuple):
     """Where a node stands at the cut. ``contested``: its component has several persons. ``isolated``: it joins nobody. ``linked``: how many others it was seen
-    with, where these are many (millrace/crowds.py)."""
+    with, where these are many (millrace/identity/crowds.py)."""
 
     person_id: str
     component: str

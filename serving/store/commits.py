@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from millrace.delta import TenantTables, conform
 from millrace.errors import CoverageError
-from millrace.tables import Table
+from millrace.tables.catalogue import Table
+from millrace.tables.delta import TenantTables, conform
 
 NO_VERSION = -1
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.errors import CoverageError
-from millrace.tables import SPEED_EDGES_TABLE
+from millrace.tables.catalogue import SPEED_EDGES_TABLE
 from serving.store.layout import Layout
 
 _ADVICE = "the speed tables were trimmed or damaged: restore them, or build a batch version whose cut is later"

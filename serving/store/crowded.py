@@ -7,8 +7,8 @@ only a node that may be over has its others looked at one by one, once in an epo
 from collections.abc import Iterable
 from typing import Protocol
 
-from millrace.crowds import Crowding
-from millrace.identity_rules import Rules
+from millrace.identity.crowds import Crowding
+from millrace.identity.rules import Rules
 from serving.store.batch_base import Edge, Member, Place
 from serving.store.sightings import Fresh, Sightings
 

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from millrace.definitions import Definitions
-from millrace.derived import evaluate
 from millrace.features import Feature, ViewFeatures, by_view, chosen_features
-from millrace.finish import Value, micros, show, show_as
-from millrace.finished_columns import typed
-from millrace.identity import node_of_key
-from millrace.tables import DERIVED_TYPES, trait_type
+from millrace.identity.nodes import node_of_key
+from millrace.tables.catalogue import DERIVED_TYPES, trait_type
+from millrace.traits.derived import evaluate
+from millrace.traits.finish import Value, micros, show, show_as
+from millrace.traits.finished_columns import typed
 from serving.store.answers import Pinned
 from serving.store.layout import Layout, decode
 from serving.store.plan import Plan

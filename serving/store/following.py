@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.identity_decisions import UNDECIDED, read_decisions
-from millrace.ledger import NOTHING
-from millrace.manifest import Manifest, read_manifests
-from millrace.tables import DECISIONS, MANIFESTS
+from millrace.identity.decisions import UNDECIDED, read_decisions
+from millrace.tables.catalogue import DECISIONS, MANIFESTS
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING
+from millrace.tables.manifest import Manifest, read_manifests
 from serving.store.base_folders import BaseFolders
 from serving.store.commits import CommitLog
 from serving.store.generation import Generation

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.identity_decisions import UNDECIDED, Decisions, read_decisions
-from millrace.ledger import NOTHING
-from millrace.manifest import Manifest
-from millrace.tables import SPEED_EDGES_TABLE, speed_view
+from millrace.identity.decisions import UNDECIDED, Decisions, read_decisions
+from millrace.tables.catalogue import SPEED_EDGES_TABLE, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING
+from millrace.tables.manifest import Manifest
 from serving.store.answers import Pinned, Point
 from serving.store.base_building import PERSON
 from serving.store.base_folders import HeldBase

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from millrace.algebra import KINDS
-from millrace.finish import MICROS
-from millrace.python_states import python_states
-from millrace.sketches import merge_sketches
-from millrace.states import State
-from millrace.traits import ALL_TIME, View
+from millrace.traits.algebra import KINDS
+from millrace.traits.finish import MICROS
+from millrace.traits.python_states import python_states
+from millrace.traits.sketches import merge_sketches
+from millrace.traits.states import State
+from millrace.traits.traits import ALL_TIME, View
 
 Slots = list[Any]
 BLOCK = 8

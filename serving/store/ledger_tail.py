@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.finish import MICROS
-from millrace.ledger import DEFAULT_SHARD, NOTHING, check_coverage
-from millrace.tables import LEDGER
+from millrace.tables.catalogue import LEDGER
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import DEFAULT_SHARD, NOTHING, check_coverage
+from millrace.traits.finish import MICROS
 from serving.store.tail import EpochTail
 
 _COUNTS = ("accepted", "rejected", "duplicate")

@@ -9,9 +9,9 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError, MillraceError
-from millrace.manifest import Manifest
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest
 from serving.store.base_folders import BaseFolders
 from serving.store.generation import Generation
 from serving.store.ledger_tail import LedgerTail

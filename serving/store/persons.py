@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
-from millrace.identity import by_priority, person_id
-from millrace.identity_decisions import UNDECIDED, Decisions
-from millrace.identity_rules import Rules
+from millrace.identity.decisions import UNDECIDED, Decisions
+from millrace.identity.nodes import by_priority, person_id
+from millrace.identity.rules import Rules
 from serving.store.batch_base import Member
 from serving.store.crowded import Crowded
 from serving.store.regrouping import Change, Group, NodeSource, Person, Region

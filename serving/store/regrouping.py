@@ -1,4 +1,4 @@
-"""Groups whose edges may have to be refused, resolved again at node level. persons.py calls it; the rules and the verdict are millrace/verdicts.py's.
+"""Groups whose edges may have to be refused, resolved again at node level. persons.py calls it; the rules and the verdict are millrace/identity/verdicts.py's.
 
 A *region* is a set of units and all edges that touch them. Where values may become one or be parted (an alias, a decision), an edge that used to be
 refused may join again: then nodes outside that an accepted edge leads to are taken in too, and values that may be one value, until no accepted edge leaves
@@ -12,9 +12,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from millrace.identity_decisions import Decisions, Pair
-from millrace.identity_rules import ANY_NUMBER, Rules
-from millrace.verdicts import SHARED, Verdict, judge
+from millrace.identity.decisions import Decisions, Pair
+from millrace.identity.rules import ANY_NUMBER, Rules
+from millrace.identity.verdicts import SHARED, Verdict, judge
 from serving.store.batch_base import Edge, Member, Place
 from serving.store.crowded import Crowded
 from serving.store.sightings import Fresh, Position, Sightings

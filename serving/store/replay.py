@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError, MillraceError
-from millrace.identity import by_priority
-from millrace.identity_decisions import UNDECIDED, read_decisions
-from millrace.ledger import read_ledger
-from millrace.manifest import Manifest, find_manifest, read_manifests
-from millrace.tables import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
+from millrace.identity.decisions import UNDECIDED, read_decisions
+from millrace.identity.nodes import by_priority
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
+from millrace.tables.manifest import Manifest, find_manifest, read_manifests
 from serving.segments.judges import Judges
 from serving.segments.watching import Declared
 from serving.store.answers import Pinned, Point, answer_with, encode_json

@@ -5,9 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from millrace.finish import Value, show, time_text
-from millrace.trait_values import Told, tell
-from millrace.traits import ALL_TIME, Trait
+from millrace.traits.finish import Value, show, time_text
+from millrace.traits.traits import ALL_TIME, Trait
+from millrace.traits.values import Told, tell
 from serving.store.layout import BLOCK, Layout, Slots
 
 Layer = Literal["batch", "speed", "merged"] | None

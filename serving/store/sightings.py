@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from millrace.identity_decisions import Pair
+from millrace.identity.decisions import Pair
 from serving.store.batch_base import Member
 
 Position = tuple[int, int, int]

@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.finish import micros
-from millrace.ledger import NOTHING
 from millrace.settings import DEFAULTS, ApiSettings
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import NOTHING
+from millrace.traits.finish import micros
 from serving.store.answers import Pinned, Point, Profile, answer
 from serving.store.base_building import PERSON
 from serving.store.following import Follower

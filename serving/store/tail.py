@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.delta import TenantTables
-from millrace.tables import Table
+from millrace.tables.catalogue import Table
+from millrace.tables.delta import TenantTables
 from serving.store.commits import CommitLog, DataFile
 
 _ENDLESS = 2**62

@@ -17,10 +17,10 @@ from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo, ProofError
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from millrace.keys import read_keys
-from millrace.manifest import latest_manifest
-from millrace.tables import DECISION, DECISIONS
+from millrace.tables.catalogue import DECISION, DECISIONS
+from millrace.tables.manifest import latest_manifest
 from speed.seen import SeenIndex
 from tests.tenant import ORDERS, Tenant, order
 

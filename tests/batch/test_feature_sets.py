@@ -10,8 +10,8 @@ from deltalake import DeltaTable
 
 from jobs.snapshot_features import main
 from millrace.definitions import load_definitions
-from millrace.delta import TenantTables
-from millrace.tables import FEATURE_SNAPSHOTS
+from millrace.tables.catalogue import FEATURE_SNAPSHOTS
+from millrace.tables.delta import TenantTables
 from tests.laws.features import time
 from tests.laws.histories import HOUR, START
 from tests.laws.logs import write_log

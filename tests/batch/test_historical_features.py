@@ -9,9 +9,9 @@ import pytest
 from batch.build import build
 from batch.features import get_historical_features
 from batch.features.historical import historical
-from millrace.delta import TenantTables
 from millrace.features import chosen_features
 from millrace.settings import BatchSettings
+from millrace.tables.delta import TenantTables
 from tests.laws.features import History, commits, expected, shown, some_decisions
 from tests.laws.histories import DAY, HOUR, SECRET, TRAITS, history
 from tests.laws.logs import write_log

@@ -14,10 +14,10 @@ from batch import identity_changes
 from batch.identity_changes import Version, record_changes, tidy_changes
 from batch.rollback import roll_back
 from millrace.definitions import Definitions
-from millrace.identity import NAMESPACES, person_id
-from millrace.manifest import Manifest, read_manifests
+from millrace.identity.nodes import NAMESPACES, person_id
 from millrace.settings import BatchSettings
-from millrace.tables import BATCH_NODES, IDENTITY_CHANGES
+from millrace.tables.catalogue import BATCH_NODES, IDENTITY_CHANGES
+from millrace.tables.manifest import Manifest, read_manifests
 from tests.laws.edge_sets import edge_sets
 from tests.serving.explain.ruled import ANN, BOB, DEVICE, MAIL, PHONE, VIEWS, Explained, together
 from tests.serving.store.by_hand import PATIENT

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from batch.members import publish_members
 from batch.profiles import publish_profiles, refresh_profiles
-from millrace.algebra import UNIT, scaled
 from millrace.definitions import Definitions
 from millrace.errors import NothingToDo
-from millrace.finish import micros
-from millrace.identity import person_id
+from millrace.identity.nodes import person_id
 from millrace.keys import load_or_create_keys
 from millrace.segments import compile_segments
+from millrace.traits.algebra import UNIT, scaled
+from millrace.traits.finish import micros
 from tests.serving.store.by_hand import PATIENT, HandMade, Order, definitions_of
 
 TRAITS = {

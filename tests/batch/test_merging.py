@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.merging import differing_rows, merge_rows
-from millrace.algebra import KINDS, merge_all, scaled
-from millrace.sketches import LG_K, estimate
-from millrace.states import State
-from millrace.tables import NUMBER, TIME, state_type
+from millrace.tables.catalogue import NUMBER, TIME, state_type
+from millrace.traits.algebra import KINDS, merge_all, scaled
+from millrace.traits.sketches import LG_K, estimate
+from millrace.traits.states import State
 from tests.laws.product import shown as python_form
 
 START = datetime(2017, 5, 6, tzinfo=UTC)

@@ -15,13 +15,13 @@ from batch.persons import write_in_driver, write_persons
 from batch.persons_proof import all_fits, broken_invariants
 from batch.regions import Given
 from batch.spark_persons import Found, persons_of
-from millrace.delta import TenantTables
 from millrace.errors import ProofError
-from millrace.identity_decisions import UNDECIDED, Decisions, pair_of
-from millrace.identity_rules import IdentityRules, Rules
-from millrace.resolution import EVIDENCE, resolve
+from millrace.identity.decisions import UNDECIDED, Decisions, pair_of
+from millrace.identity.resolution import EVIDENCE, resolve
+from millrace.identity.rules import IdentityRules, Rules
 from millrace.settings import BatchSettings
-from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, NODES, REFUSED
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, NODES, REFUSED
+from millrace.tables.delta import TenantTables
 from tests.laws import oracle_persons as oracle
 from tests.laws.edge_sets import NODES as FEW
 from tests.laws.edge_sets import Sighting, edges_table, rules_of

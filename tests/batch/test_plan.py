@@ -10,7 +10,7 @@ from batch.identity_changes import compared
 from batch.plan import plan_identity
 from jobs import plan_identity as job
 from millrace.errors import NothingToDo
-from millrace.identity_rules import IdentityRules
+from millrace.identity.rules import IdentityRules
 from tests.batch.test_profiles import Ruled
 from tests.serving.store.by_hand import Order
 

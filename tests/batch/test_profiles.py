@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from batch.profiles import publish_profiles, refresh_profiles
 from millrace.definitions import Definitions
 from millrace.errors import NothingToDo
+from millrace.identity.resolution import resolve
 from millrace.keys import load_or_create_keys
-from millrace.resolution import resolve
 from millrace.settings import BatchSettings
-from millrace.tables import EDGES
+from millrace.tables.catalogue import EDGES
 from tests.serving.store.by_hand import PATIENT, TRAITS, HandMade, Order, Placed, definitions_of, edges_of
 
 NOW = datetime(2025, 1, 10, 12, 30, tzinfo=UTC)

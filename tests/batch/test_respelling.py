@@ -10,10 +10,10 @@ import pytest
 from batch.build import build
 from batch.respelling import AS_WRITTEN, Respelling
 from millrace.definitions import Definitions
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
+from millrace.identity.spellings import FIRST_NORMALISER, NORMALISER
 from millrace.settings import BatchSettings
-from millrace.spellings import FIRST_NORMALISER, NORMALISER
-from millrace.tables import LOG_EVENTS
+from millrace.tables.catalogue import LOG_EVENTS
 from tests.laws.histories import SECRET
 from tests.tenant import ORDERS, Tenant, order
 
@@ -58,8 +58,8 @@ def test_definitions_of_before_keep_their_hash_and_another_normaliser_is_another
 def test_a_change_of_the_normaliser_makes_history_anew_and_splits_nobody(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     nfc, nfd = (unicodedata.normalize(form, ANN) for form in ("NFC", "NFD"))
     with monkeypatch.context() as before:
-        before.setattr("millrace.identity.spelt", lambda _, value: value)
-        before.setattr("millrace.ledger.NORMALISER", FIRST_NORMALISER)
+        before.setattr("millrace.identity.nodes.spelt", lambda _, value: value)
+        before.setattr("millrace.tables.ledger.NORMALISER", FIRST_NORMALISER)
         tenant.definitions = ruled(FIRST_NORMALISER)
         tenant.send(order("m1", user="u1", revenue=1, context={"traits": {"email": nfc}}), order("m2", user="u2", revenue=2, context={"traits": {"email": nfd}}))
         tenant.run()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from millrace.delta import TenantTables
+from millrace.tables.delta import TenantTables
 from tests.jobs.local_system import LocalSystem
 
 ORDERS = {"event": ["Order Completed", "order_completed"]}

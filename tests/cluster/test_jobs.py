@@ -12,11 +12,11 @@ import pytest
 from deltalake import DeltaTable
 from kafka import KafkaProducer
 
-from millrace.delta import TenantTables
 from millrace.keys import load_or_create_keys
-from millrace.ledger import read_ledger
-from millrace.manifest import read_manifests
-from millrace.tables import OPS_RUNS
+from millrace.tables.catalogue import OPS_RUNS
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
+from millrace.tables.manifest import read_manifests
 from millrace.topics import ensure_topic
 from tests.cluster.standalone import Cluster, Ended
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
-from millrace.algebra import KINDS, merge_all, scaled
 from millrace.columns.algebra import merge
-from millrace.sketches import estimate
-from millrace.tables import state_type
+from millrace.tables.catalogue import state_type
+from millrace.traits.algebra import KINDS, merge_all, scaled
+from millrace.traits.sketches import estimate
 from tests.laws.histories import TRAITS
 from tests.laws.product import comparable, python_rows, python_values, view_of
 from tests.laws.test_algebra_laws import sketch

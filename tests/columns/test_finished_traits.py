@@ -10,8 +10,8 @@ from batch.finishing import finish_persons
 from batch.merging import merge_rows
 from batch.windows import inside_window, windows_of
 from millrace.columns.finish import finish_traits, trait_type
-from millrace.fold import fold_events
-from millrace.tables import profiles_table
+from millrace.tables.catalogue import profiles_table
+from millrace.traits.fold import fold_events
 from tests.laws.histories import DAY, SECRET, TRAITS, history
 from tests.laws.law import seeded
 from tests.laws.oracle import read_log

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from millrace.algebra import scaled
 from millrace.definitions import load_definitions
 from millrace.demo.events import last_moment
 from millrace.demo.oracle import expected_profiles, window_bounds
 from millrace.demo.source import open_source
 from millrace.demo.system import GROCERY
-from millrace.finish import micros
 from millrace.segments import compile_segments
+from millrace.traits.algebra import scaled
+from millrace.traits.finish import micros
 
 WEEKS = 45
 DEFINITIONS = load_definitions(GROCERY)

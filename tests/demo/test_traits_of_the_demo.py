@@ -12,11 +12,11 @@ from millrace.demo.comparison import Comparison, compare
 from millrace.demo.events import events_of_week, last_moment
 from millrace.demo.oracle import expected_profiles
 from millrace.demo.system import GROCERY
-from millrace.finish import micros
-from millrace.fold import fold_events
-from millrace.identity import node_of_key
-from millrace.standard import Standardizer
-from millrace.tables import TIME
+from millrace.events.standard import Standardizer
+from millrace.identity.nodes import node_of_key
+from millrace.tables.catalogue import TIME
+from millrace.traits.finish import micros
+from millrace.traits.fold import fold_events
 from serving.store.layout import Layout, decode, encode
 from serving.store.plan import Plan
 

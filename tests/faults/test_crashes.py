@@ -16,9 +16,9 @@ import pytest
 from millrace.errors import NothingToDo
 from millrace.faults import CRASH_POINTS
 from millrace.keys import read_keys
-from millrace.ledger import read_ledger
-from millrace.manifest import read_manifests
-from millrace.tables import BATCH_NODES, IDENTITY_CHANGES
+from millrace.tables.catalogue import BATCH_NODES, IDENTITY_CHANGES
+from millrace.tables.ledger import read_ledger
+from millrace.tables.manifest import read_manifests
 from tests.faults.crashing import FaultTenant
 from tests.tiers import FAULTS_LONG, SEED
 

@@ -14,8 +14,8 @@ import pytest
 
 from millrace.definitions import Definitions
 from millrace.faults import VARIABLE
-from millrace.ledger import read_ledger
-from millrace.tables import EVENTS, REJECTED, REPLAYS
+from millrace.tables.catalogue import EVENTS, REJECTED, REPLAYS
+from millrace.tables.ledger import read_ledger
 from tests.tenant import ORDERS, Tenant, order
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]

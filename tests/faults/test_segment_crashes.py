@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from millrace.delta import TenantTables
 from millrace.faults import CRASH_POINTS, VARIABLE
 from millrace.local.processes import start_process, stop_process
-from millrace.tables import SEGMENT_CHANGES
+from millrace.tables.catalogue import SEGMENT_CHANGES
+from millrace.tables.delta import TenantTables
 from tests.serving.segments.hand_made import members_after
 from tests.serving.store.by_hand import TRAITS, HandMade, Order, definitions_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from millrace import tables
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
+from millrace.tables import catalogue as tables
 
 TREE = Path(__file__).resolve().parents[2]
 DOCUMENTS = [TREE / "README.md", *sorted((TREE / "docs").rglob("*.md"))]

@@ -7,12 +7,12 @@ from typing import get_args
 import pyarrow as pa
 import pytest
 
-from millrace import tables
-from millrace.algebra import KINDS
-from millrace.feature_sets import RECEIPT
-from millrace.states import State
-from millrace.trait_checks import NEEDS
-from millrace.traits import Op, Trait, View
+from millrace.tables import catalogue as tables
+from millrace.tables.feature_sets import RECEIPT
+from millrace.traits.algebra import KINDS
+from millrace.traits.checks import NEEDS
+from millrace.traits.states import State
+from millrace.traits.traits import Op, Trait, View
 
 TREE = Path(__file__).resolve().parents[2]
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", (TREE / "docs" / "tables.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))

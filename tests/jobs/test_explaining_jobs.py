@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs import draw_person, report_supernodes
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from millrace.keys import load_or_create_keys
 from tests.serving.explain.ruled import Explained, together
 

@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
-from millrace.identity_decisions import UNDECIDED, Decisions
-from millrace.identity_rules import Rules
-from millrace.resolution import resolve
+from millrace.identity.decisions import UNDECIDED, Decisions
+from millrace.identity.resolution import resolve
+from millrace.identity.rules import Rules
 from serving.store.batch_base import Edge, Member, Place
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from millrace.identity_decisions import UNDECIDED, Decisions, pair_of
-from millrace.identity_rules import Rules
-from millrace.tables import EDGES
+from millrace.identity.decisions import UNDECIDED, Decisions, pair_of
+from millrace.identity.rules import Rules
+from millrace.tables.catalogue import EDGES
 from tests.laws import oracle_persons as oracle
 
 Sighting = tuple[str, str, tuple[int, int, int]]

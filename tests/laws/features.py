@@ -17,9 +17,9 @@ from batch.features.knowledge import Knowledge
 from batch.features.persons_then import QUESTION, members_then
 from batch.features.windows_then import windows_then
 from millrace.definitions import Definitions
-from millrace.edges import edges_of
 from millrace.features import by_view, chosen_features
-from millrace.fold import value_column
+from millrace.identity.edges import edges_of
+from millrace.traits.fold import value_column
 from tests.laws import oracle_persons
 from tests.laws.histories import SECRET, Choose, arrow_events
 from tests.laws.oracle import Event, Log, Record, Traits, decimal_text, in_window, read_log, rules_of, typed

@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables, conform
 from millrace.keys import TenantKeys, keys_path
-from millrace.tables import DECISIONS, EVENTS, LEDGER, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.catalogue import DECISIONS, EVENTS, LEDGER, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.delta import TenantTables, conform
 from tests.laws.features import time
 from tests.laws.histories import SECRET, arrow_events
 from tests.laws.oracle import Record, read_log

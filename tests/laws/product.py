@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.algebra import merge_all, scaled
-from millrace.edges import edges_of
-from millrace.finish import finish
-from millrace.fold import Hops, fold_events, value_column
-from millrace.identity_rules import IdentityRules
-from millrace.resolution import resolve
-from millrace.sketches import estimate
-from millrace.tables import EDGES
-from millrace.traits import State, Trait, View
+from millrace.identity.edges import edges_of
+from millrace.identity.resolution import resolve
+from millrace.identity.rules import IdentityRules
+from millrace.tables.catalogue import EDGES
+from millrace.traits.algebra import merge_all, scaled
+from millrace.traits.finish import finish
+from millrace.traits.fold import Hops, fold_events, value_column
+from millrace.traits.sketches import estimate
+from millrace.traits.traits import State, Trait, View
 from tests.laws.histories import SECRET, arrow_events
 from tests.laws.oracle import Event
 

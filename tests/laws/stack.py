@@ -14,12 +14,12 @@ from kafka.admin import KafkaAdminClient
 
 from batch.build import build
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.keys import load_or_create_keys
-from millrace.ledger import Ledger, read_ledger
-from millrace.manifest import Manifest, latest_manifest
 from millrace.settings import ApiSettings
-from millrace.tables import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, EVENTS, REJECTED, batch_view
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, EVENTS, REJECTED, batch_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import Ledger, read_ledger
+from millrace.tables.manifest import Manifest, latest_manifest
 from millrace.topics import ensure_topic
 from serving.store.store import Store
 from speed.housekeeping import Housekeeper

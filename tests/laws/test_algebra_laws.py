@@ -8,9 +8,9 @@ from datasketches import hll_sketch, tgt_hll_type
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.algebra import KINDS, merge_all
-from millrace.fold import fold_events
-from millrace.sketches import LG_K, estimate, merge_sketches
+from millrace.traits.algebra import KINDS, merge_all
+from millrace.traits.fold import fold_events
+from millrace.traits.sketches import LG_K, estimate, merge_sketches
 from tests.laws.histories import SECRET
 from tests.laws.law import histories, law
 from tests.laws.oracle import read_log

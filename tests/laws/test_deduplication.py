@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.delta import TenantTables
-from millrace.standard import Standardizer
-from millrace.tables import EVENTS
+from millrace.events.standard import Standardizer
+from millrace.tables.catalogue import EVENTS
+from millrace.tables.delta import TenantTables
 from speed.seen import SeenIndex
 from tests.laws.law import law
 

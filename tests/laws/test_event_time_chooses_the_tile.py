@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.fold import fold_events
-from millrace.windows import Window
+from millrace.traits.fold import fold_events
+from millrace.traits.windows import Window
 from tests.laws.histories import DAY, HOUR, SECRET, START
 from tests.laws.law import histories, law
 from tests.laws.oracle import SECOND, in_window, read_log

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.definitions import Definitions
+from millrace.events.standard import Standardizer
 from millrace.keys import TenantKeys
-from millrace.plan_records import PlanRules
-from millrace.plan_verdicts import Judge
-from millrace.standard import Standardizer
+from millrace.tracking_plan.records import PlanRules
+from millrace.tracking_plan.verdicts import Judge
 from serving.collector.app import build_app
 from speed.seen import SeenIndex
 from tests import tiers

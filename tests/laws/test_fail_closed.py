@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.ledger import check_coverage, read_ledger
-from millrace.tables import LEDGER, LOG_LEDGER
+from millrace.tables.catalogue import LEDGER, LOG_LEDGER
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import check_coverage, read_ledger
 from tests.laws.law import law
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=6)

@@ -9,7 +9,7 @@ import pytest
 from kafka import KafkaProducer
 
 from batch.features import get_historical_features
-from millrace.ledger import read_ledger
+from millrace.tables.ledger import read_ledger
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from serving.store.features import reader_of, served_plan

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.features import by_view, chosen_features
-from millrace.fold import fold_events
+from millrace.traits.fold import fold_events
 from serving.store.answers import Pinned
 from serving.store.features import FeatureReader
 from serving.store.layout import Layout, encode

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from batch.head import nodes_around
-from millrace.identity import NAMESPACES, node_of
-from millrace.identity_decisions import UNDECIDED, Decisions
-from millrace.identity_rules import IdentityRules, Rules
-from millrace.resolution import EVIDENCE, resolve
-from millrace.tables import SPEED_EDGES
+from millrace.identity.decisions import UNDECIDED, Decisions
+from millrace.identity.nodes import NAMESPACES, node_of
+from millrace.identity.resolution import EVIDENCE, resolve
+from millrace.identity.rules import IdentityRules, Rules
+from millrace.tables.catalogue import SPEED_EDGES
 from serving.store.persons import Persons
 from tests.laws import oracle_persons as oracle
 from tests.laws.batch_nodes import BatchNodes

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millrace.finish import MICROS, micros
-from millrace.identity_decisions import read_decisions
-from millrace.tables import SEGMENT_SETTLEMENTS
+from millrace.identity.decisions import read_decisions
+from millrace.tables.catalogue import SEGMENT_SETTLEMENTS
+from millrace.traits.finish import MICROS, micros
 from serving.segments.watching import Declared
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.edges import edges_of
-from millrace.finish import time_text
-from millrace.fold import fold_events
+from millrace.identity.edges import edges_of
+from millrace.traits.finish import time_text
+from millrace.traits.fold import fold_events
 from serving.store.layout import Layout, decode, encode
 from serving.store.persons import Persons as StorePersons
 from serving.store.plan import Plan

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 import speed.epoch
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.faults import CRASH_POINTS
-from millrace.fold import fold_events
 from millrace.keys import load_or_create_keys
-from millrace.ledger import read_ledger
-from millrace.tables import EVENTS, LEDGER, REJECTED, Table, speed_view
+from millrace.tables.catalogue import EVENTS, LEDGER, REJECTED, Table, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.ledger import read_ledger
+from millrace.traits.fold import fold_events
 from speed.epoch import EpochWriter, read_offsets
 from speed.recovery import begin_generation, speed_tables, starting_offsets
 from speed.seen import SeenIndex

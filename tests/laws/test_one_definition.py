@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-import millrace.edges
-import millrace.fold
-from millrace.edges import edges_of
-from millrace.fold import fold_events
+import millrace.identity.edges
+import millrace.traits.fold
+from millrace.identity.edges import edges_of
+from millrace.traits.fold import fold_events
 from tests.laws.histories import SECRET
 from tests.laws.law import histories, law
 from tests.laws.oracle import read_log
@@ -21,13 +21,13 @@ def test_speed_and_batch_fold_with_the_same_function_object():
     import batch.driver_engine
     import batch.engines
     import batch.spark_engine
-    import millrace.standard
+    import millrace.events.standard
     import speed.epoch
 
     assert speed.epoch.fold_events is batch.driver_engine.fold_events is batch.spark_engine.fold_events is fold_events
     assert speed.epoch.edges_of is batch.driver_engine.edges_of is batch.spark_engine.edges_of is edges_of
-    assert millrace.standard.MessageReader is batch.engines.MessageReader
-    assert millrace.standard.value_columns is batch.engines.value_columns
+    assert millrace.events.standard.MessageReader is batch.engines.MessageReader
+    assert millrace.events.standard.value_columns is batch.engines.value_columns
 
 
 @law(share=0.15)
@@ -62,7 +62,7 @@ def bytes_of(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-@pytest.mark.parametrize("module", [millrace.fold, millrace.edges])
+@pytest.mark.parametrize("module", [millrace.traits.fold, millrace.identity.edges])
 def test_neither_clock_nor_chance_nor_files_are_within_reach_of_the_fold(module):
     tree = ast.parse(inspect.getsource(module))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -7,11 +7,11 @@ import pytest
 
 from bench.clusterings import Agreement, agreement
 from bench.identity_histories import History, Troubles, json_messages, make_history, random_nodes, standard_events, value_of
-from millrace.edges import edges_of
-from millrace.identity import NAMESPACES, node_of
-from millrace.identity_rules import IdentityRules, Rules
-from millrace.resolution import resolve
-from millrace.standard import Standardizer
+from millrace.events.standard import Standardizer
+from millrace.identity.edges import edges_of
+from millrace.identity.nodes import NAMESPACES, node_of
+from millrace.identity.resolution import resolve
+from millrace.identity.rules import IdentityRules, Rules
 from tests.laws.histories import SECRET, START, arrow_events
 from tests.laws.oracle import Record, read_log
 from tests.millrace.records import as_table

@@ -5,10 +5,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.edges import edges_of
-from millrace.fold import fold_events
-from millrace.identity import node_of as product_node_of
-from millrace.identity import person_id as product_person_id
+from millrace.identity.edges import edges_of
+from millrace.identity.nodes import node_of as product_node_of
+from millrace.identity.nodes import person_id as product_person_id
+from millrace.traits.fold import fold_events
 from tests.laws.histories import SECRET
 from tests.laws.law import histories, law
 from tests.laws.oracle import answers, node_of, person_id, persons_of, read_log, rules_of

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.head import nodes_around
-from millrace.resolution import EVIDENCE, Resolution, resolve
-from millrace.tables import SPEED_EDGES
+from millrace.identity.resolution import EVIDENCE, Resolution, resolve
+from millrace.tables.catalogue import SPEED_EDGES
 from serving.store.persons import Persons
 from tests.laws import oracle_persons as oracle
 from tests.laws.batch_nodes import BatchNodes

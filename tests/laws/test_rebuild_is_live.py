@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.edges import edges_of
-from millrace.fold import fold_events
+from millrace.identity.edges import edges_of
+from millrace.traits.fold import fold_events
 from tests.laws.histories import SECRET
 from tests.laws.law import histories, law
 from tests.laws.oracle import persons_of, read_log, rules_of

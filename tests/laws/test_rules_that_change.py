@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 
 from batch.plan import plan_identity
 from millrace.definitions import load_definitions
-from millrace.tables import IDENTITY_CHANGES
+from millrace.tables.catalogue import IDENTITY_CHANGES
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from tests.laws.oracle import NOBODY, node_of, persons_of

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from millrace.fold import fold_events
-from millrace.trait_sql import trait_sql
+from millrace.traits.fold import fold_events
+from millrace.traits.sql import trait_sql
 from tests.laws.histories import SECRET, TRAITS
 from tests.laws.law import histories, law
 from tests.laws.oracle import Event, read_log

@@ -8,12 +8,12 @@ import pytest
 
 from millrace.definitions import Definitions
 from millrace.errors import ConfigurationError
+from millrace.events.standard import Standardizer
 from millrace.faults import crash_point
-from millrace.ledger import read_ledger
-from millrace.plan_records import PlanRules
-from millrace.plans import plan_of
-from millrace.standard import Standardizer
-from millrace.tables import EVENTS, REJECTED
+from millrace.tables.catalogue import EVENTS, REJECTED
+from millrace.tables.ledger import read_ledger
+from millrace.tracking_plan.kept import plan_of
+from millrace.tracking_plan.records import PlanRules
 from speed import epoch as epochs
 from tests.tenant import ORDERS, Tenant, order
 

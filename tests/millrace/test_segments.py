@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.algebra import UNIT
 from millrace.definitions import Definitions, load_definitions
 from millrace.errors import ConfigurationError
 from millrace.segments import CompiledSegment, compile_segments
+from millrace.traits.algebra import UNIT
 
 VIEWS = """
 person:

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 from batch.build import build
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
-from millrace.delta import TenantTables
+from millrace.tables.delta import TenantTables
 from tests.laws.features import commits
 from tests.laws.histories import START
 from tests.laws.logs import write_log

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.tables import OPS_ALERTS
+from millrace.tables.catalogue import OPS_ALERTS
+from millrace.tables.delta import TenantTables
 from speed.breakers import Breakers
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from millrace.definitions import Definitions
-from millrace.ledger import read_ledger
-from millrace.tables import EVENTS
+from millrace.tables.catalogue import EVENTS
+from millrace.tables.ledger import read_ledger
 from speed.driver import run_driver
 from speed.stream import StreamSettings
 from tests.tenant import ORDERS, Tenant, order

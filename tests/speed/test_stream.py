@@ -9,8 +9,8 @@ import pytest
 
 from millrace.definitions import Definitions
 from millrace.errors import CoverageError
-from millrace.ledger import read_ledger
-from millrace.tables import EVENTS, OPS_ALERTS, REJECTED
+from millrace.tables.catalogue import EVENTS, OPS_ALERTS, REJECTED
+from millrace.tables.ledger import read_ledger
 from tests.tenant import ORDERS, Tenant, order
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]

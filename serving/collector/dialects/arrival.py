@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw
 
-from millrace.sources import Source
+from millrace.events.sources import Source
 from serving.collector.body import declared_encoding, inflate
 from serving.collector.intake import decoded
 from serving.collector.refusals import Refusal, invalid, too_large

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from millrace.webhooks import Webhook, at_pointer
+from millrace.events.webhooks import Webhook, at_pointer
 from serving.collector.dialects.arrival import Arrival, Event, Translation, check_size, content_of, message, read, time_of
 from serving.collector.refusals import invalid, too_large
 

@@ -8,7 +8,7 @@ import pytest
 from batch.linkage.attributes import comparable
 from batch.linkage.linking import Linked, link
 from batch.linkage.model import Model, train
-from millrace.linkage_rules import LinkageRules
+from millrace.identity.linkage_rules import LinkageRules
 from tests.batch.linkage.agreement import Agreement, agreement
 from tests.batch.linkage.labelled import FAKE_1000, Labelled, fake_1000, febrl3, w2_2020
 

@@ -4,7 +4,7 @@ import pytest
 from batch.linkage.attributes import comparable
 from batch.linkage.blocking import add_keys
 from batch.linkage.comparisons import comparison
-from millrace.linkage_rules import KINDS
+from millrace.identity.linkage_rules import KINDS
 
 
 @pytest.mark.parametrize(

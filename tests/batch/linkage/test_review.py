@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from batch.build import build
 from batch.linkage.run import link_persons
 from millrace.definitions import Definitions
-from millrace.identity import node_of
-from millrace.tables import DECISIONS, LINK_CANDIDATES
+from millrace.identity.nodes import node_of
+from millrace.tables.catalogue import DECISIONS, LINK_CANDIDATES
 from serving.api.app import build_app
 from serving.store.store import Store
 from tests.batch.linkage.labelled import febrl3

@@ -11,10 +11,10 @@ import yaml
 
 from jobs.link_persons import main
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
-from millrace.delta import TenantTables
-from millrace.identity import person_id
-from millrace.manifest import Manifest, write_manifest
-from millrace.tables import BATCH_NODES, EVENTS, LINK_CANDIDATES, LINK_MODELS, OPS_RUNS
+from millrace.identity.nodes import person_id
+from millrace.tables.catalogue import BATCH_NODES, EVENTS, LINK_CANDIDATES, LINK_MODELS, OPS_RUNS
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, write_manifest
 from tests.batch.linkage.labelled import febrl3
 
 TENANT, RECORDS = "t", 600

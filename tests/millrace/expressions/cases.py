@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from millrace.algebra import UNIT
+from millrace.traits.algebra import UNIT
 
 DAY = 86_400_000_000
 NOW = 1_709_251_200_000_000

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from millrace.algebra import UNIT
+from millrace.traits.algebra import UNIT
 from tests.millrace.expressions.cases import DAY, NOW
 
 NAMES = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from millrace.algebra import scaled
-from millrace.tables import NUMBER, TIME
+from millrace.tables.catalogue import NUMBER, TIME
+from millrace.traits.algebra import scaled
 
 ARROW = {
     "integer": pa.int64(), "number": NUMBER, "text": pa.string(), "time": TIME, "boolean": pa.bool_(), "list": pa.list_(pa.string()), "times": pa.list_(TIME),

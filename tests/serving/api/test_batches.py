@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from millrace.manifest import Manifest
-from millrace.tables import OPS_REQUESTS, OPS_RUNS
+from millrace.tables.catalogue import OPS_REQUESTS, OPS_RUNS
+from millrace.tables.manifest import Manifest
 from serving.api.batches import BatchRequests
 from serving.api.refusals import ApiError
 from tests.serving.api.conftest import OpenApi

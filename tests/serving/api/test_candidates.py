@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
-from millrace.identity import node_of
-from millrace.tables import DECISIONS, LINK_CANDIDATES
+from millrace.identity.nodes import node_of
+from millrace.tables.catalogue import DECISIONS, LINK_CANDIDATES
 from serving.store.store import Store
 from tests.serving.api.conftest import KEYS, OpenApi
 from tests.serving.api.test_decisions import ANN, BOB, DEVICE, MAIL, RULED, Decided, tenant

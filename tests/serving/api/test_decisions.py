@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from millrace.definitions import Definitions
-from millrace.identity import node_of
-from millrace.identity_decisions import read_decisions
-from millrace.resolution import resolve
-from millrace.tables import EDGES
+from millrace.identity.decisions import read_decisions
+from millrace.identity.nodes import node_of
+from millrace.identity.resolution import resolve
+from millrace.tables.catalogue import EDGES
 from serving.store.store import Store
 from tests.serving.api.conftest import KEYS, OpenApi
 from tests.serving.store.by_hand import SECRET, TRAITS, HandMade, Order, Placed, definitions_of, edges_of

@@ -1,6 +1,6 @@
 """Online features over HTTP."""
 
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from tests.serving.api.conftest import OpenApi
 from tests.serving.store.by_hand import SECRET, HandMade, Order
 from tests.serving.store.stores import StartStore

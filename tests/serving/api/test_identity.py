@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from httpx import Response
 
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from tests.serving.api.conftest import KEYS, OpenApi
 from tests.serving.explain.ruled import RULED, Explained, together
 from tests.serving.store.by_hand import SECRET

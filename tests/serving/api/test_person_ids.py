@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from millrace.identity import person_id
+from millrace.identity.nodes import person_id
 from serving.store.store import Store
 from tests.serving.api.conftest import OpenApi
 from tests.serving.api.test_decisions import ANN, BOB, DEVICE, MAIL, RULED, Decide, Decided, decide, tenant

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from tests.serving.api.conftest import OpenApi
 from tests.serving.store.by_hand import SECRET, HandMade, Order
 from tests.serving.store.stores import StartStore, wait_until

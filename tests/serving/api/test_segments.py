@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from millrace.definitions import Definitions
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from millrace.keys import TenantKeys
 from serving.api.app import build_app
 from serving.segments.watching import Declared

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from millrace.definitions import load_definitions
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from millrace.keys import load_or_create_keys
 from tests.serving.store.by_hand import TRAITS, HandMade, Order
 from tests.serving.store.stores import wait_until

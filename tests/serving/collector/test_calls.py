@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 
 MESSAGE = {"type": "track", "messageId": "m-1", "userId": "anna", "event": "Order Completed"}
 

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-from millrace.identity import node_of
+from millrace.identity.nodes import node_of
 from millrace.local.broker import Broker
 from tests.serving.collector.running import REPOSITORY, RunningCollector, eventually, frozen, ids_in_log, log_of
 

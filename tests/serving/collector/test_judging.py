@@ -7,8 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from millrace.definitions import Definitions
-from millrace.plan_records import PlanRules
-from millrace.standard import Standardizer
+from millrace.events.standard import Standardizer
+from millrace.tracking_plan.records import PlanRules
 from serving.collector.app import build_app
 from tests.laws.oracle import Record
 from tests.millrace.records import NOW, as_table

@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.tables import OPS_ALERTS
+from millrace.tables.catalogue import OPS_ALERTS
+from millrace.tables.delta import TenantTables
 from serving.collector.app import build_app
 from serving.collector.figures import Figures
 from serving.collector.pausing import PausingProducer, pausing

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from batch.identity_changes import Version, record_changes
 from millrace.definitions import Definitions
-from millrace.identity_decisions import Decisions, read_decisions
-from millrace.manifest import Manifest
-from millrace.resolution import resolve
-from millrace.tables import BATCH_NODES, DECISION, DECISIONS, EDGES
+from millrace.identity.decisions import Decisions, read_decisions
+from millrace.identity.resolution import resolve
+from millrace.tables.catalogue import BATCH_NODES, DECISION, DECISIONS, EDGES
+from millrace.tables.manifest import Manifest
 from serving.explain.answering import Answer, Identities
 from serving.explain.evidence import newest_point
 from serving.store.receipts import Sealer

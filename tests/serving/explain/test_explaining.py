@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from millrace.definitions import Definitions
-from millrace.identity import NAMESPACES, person_id
-from millrace.identity_decisions import Decisions, contradiction, read_decisions
-from millrace.tables import NODES
+from millrace.identity.decisions import Decisions, contradiction, read_decisions
+from millrace.identity.nodes import NAMESPACES, person_id
+from millrace.tables.catalogue import NODES
 from serving.explain.answers import Edge, Explanation, SuperNodes, Why
 from tests.laws.edge_sets import decision_sets, edge_sets
 from tests.laws.oracle_persons import Decided, Rules, judge

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.identity import person_id
+from millrace.identity.nodes import person_id
 from serving.explain.answers import Change
 from tests.serving.explain.ruled import ANN, BOB, DEVICE, MAIL, PHONE, Explained, together
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
 from millrace.errors import BrokerUnavailable
-from millrace.tables import SEGMENT_CHANGES
-from millrace.traits import View
+from millrace.tables.catalogue import SEGMENT_CHANGES
+from millrace.tables.delta import TenantTables
+from millrace.traits.traits import View
 from serving.segments.following import SegmentFollower
 from serving.segments.parts import Parts
 from serving.segments.rules import Rules, rules_of

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from millrace.definitions import Definitions
-from millrace.identity_decisions import read_decisions
-from millrace.resolution import resolve
-from millrace.tables import DECISION, DECISIONS, EDGES, LEDGER
+from millrace.identity.decisions import read_decisions
+from millrace.identity.resolution import resolve
+from millrace.tables.catalogue import DECISION, DECISIONS, EDGES, LEDGER
 from tests.serving.segments.hand_made import Clock
 from tests.serving.store.by_hand import SECRET, TRAITS, HandMade, Placed, edges_of
 

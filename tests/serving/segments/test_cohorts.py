@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.identity import person_id
+from millrace.identity.nodes import person_id
 from serving.segments.cohorts import Cohorts
 from serving.segments.delivery import tidy
 from serving.segments.watching import Declared

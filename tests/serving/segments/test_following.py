@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from millrace.finish import micros
-from millrace.tables import LEDGER, SEGMENT_SETTLEMENTS
+from millrace.tables.catalogue import LEDGER, SEGMENT_SETTLEMENTS
+from millrace.traits.finish import micros
 from tests.serving.segments.hand_made import ACTIVE, BUYERS, DAY_US, HOUR_US, RULES, SPENDERS, Follow
 from tests.serving.store.by_hand import HandMade, Order
 from tests.serving.store.stores import NOW, builds_in_process, tenant

@@ -7,7 +7,7 @@ import pytest
 
 from jobs import plan_definitions
 from millrace.definitions import Definitions
-from millrace.identity import person_id
+from millrace.identity.nodes import person_id
 from serving.segments.planning import SegmentChange, TraitChange
 from serving.segments.planning import plan_definitions as plan_of
 from tests.serving.store.by_hand import SECRET, TRAITS, HandMade, Order

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.identity import person_id
-from millrace.tables import SEGMENT_SETTLEMENTS
+from millrace.identity.nodes import person_id
+from millrace.tables.catalogue import SEGMENT_SETTLEMENTS
 from serving.segments.affected import TURNS, share
 from serving.store.base_changes import STRIDE, differing
 from tests.serving.segments.hand_made import Follow

@@ -13,12 +13,12 @@ from datasketches import hll_sketch, tgt_hll_type
 from hypothesis import HealthCheck, settings
 
 from millrace.definitions import Definitions
-from millrace.delta import TenantTables
-from millrace.identity import NAMESPACES, person_id
-from millrace.manifest import Manifest, write_manifest
-from millrace.sketches import LG_K
-from millrace.tables import BATCH_EDGES, BATCH_NODES, LEDGER, SPEED_EDGES_TABLE, batch_view, speed_view
-from millrace.traits import State
+from millrace.identity.nodes import NAMESPACES, person_id
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, LEDGER, SPEED_EDGES_TABLE, batch_view, speed_view
+from millrace.tables.delta import TenantTables
+from millrace.tables.manifest import Manifest, write_manifest
+from millrace.traits.sketches import LG_K
+from millrace.traits.traits import State
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For property tests: a busy machine is no failure."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from millrace.definitions import Definitions
-from millrace.finish import micros
-from millrace.manifest import Manifest
 from millrace.settings import ApiSettings
+from millrace.tables.manifest import Manifest
+from millrace.traits.finish import micros
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from serving.store.store import Store

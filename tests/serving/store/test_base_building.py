@@ -5,9 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.tables import BATCH_NODES, Table, batch_view
+from millrace.tables.catalogue import BATCH_NODES, Table, batch_view
+from millrace.tables.delta import TenantTables
 from serving.store import base_building
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from millrace.delta import TenantTables
 from millrace.errors import CoverageError
-from millrace.tables import Table
+from millrace.tables.catalogue import Table
+from millrace.tables.delta import TenantTables
 from serving.store.commits import CommitLog
 from serving.store.tail import EpochTail
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from millrace.errors import ConfigurationError
-from millrace.identity import node_of
-from millrace.tables import profiles_table
+from millrace.identity.nodes import node_of
+from millrace.tables.catalogue import profiles_table
 from serving.store.features import get_online_features
 from tests.serving.store.by_hand import DEFINITIONS, SECRET, TRAITS, HandMade, Order, definitions_of
 from tests.serving.store.stores import StartStore, builds_in_process, start_store, tenant

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.algebra import scaled
-from millrace.finish import finish, micros, time_text
-from millrace.traits import Trait
-from millrace.windows import Window
+from millrace.traits.algebra import scaled
+from millrace.traits.finish import finish, micros, time_text
+from millrace.traits.traits import Trait
+from millrace.traits.windows import Window
 from tests.serving.store.by_hand import PATIENT
 
 MONEY = st.decimals(min_value=-(10**15), max_value=10**15, places=9, allow_nan=False, allow_infinity=False)

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from millrace.delta import TenantTables
-from millrace.tables import LEDGER
+from millrace.tables.catalogue import LEDGER
+from millrace.tables.delta import TenantTables
 from serving.store.ledger_tail import LedgerTail
 
 START = {"shard": "0", "topic": "t", "partition": 0, "accepted": 1, "rejected": 2, "duplicate": 3, "definitions_hash": "a"}

@@ -6,8 +6,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.identity import person_id
-from millrace.tables import SPEED_EDGES
+from millrace.identity.nodes import person_id
+from millrace.tables.catalogue import SPEED_EDGES
 from serving.store.batch_base import Edge, Member, Place
 from serving.store.persons import Persons
 from tests.serving.store.by_hand import DEFINITIONS, PATIENT, Order, Placed, edges_of, nodes_of

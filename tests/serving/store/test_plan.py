@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from millrace.algebra import merge_all
-from millrace.finish import micros
-from millrace.sketches import estimate, estimate_union, merge_sketches
-from millrace.tables import view_schema
+from millrace.tables.catalogue import view_schema
+from millrace.traits.algebra import merge_all
+from millrace.traits.finish import micros
+from millrace.traits.sketches import estimate, estimate_union, merge_sketches
 from serving.store.coverage import counts_everything
 from serving.store.layout import BLOCK, Layout, decode, encode, unions_from_the_end
 from serving.store.plan import Plan

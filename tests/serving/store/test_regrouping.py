@@ -1,7 +1,7 @@
 """Who is looked at again when a decision changes what others may be."""
 
-from millrace.identity_decisions import Decisions
-from millrace.identity_rules import IdentityRules
+from millrace.identity.decisions import Decisions
+from millrace.identity.rules import IdentityRules
 from serving.store.persons import Persons
 from tests.laws.batch_nodes import BatchNodes
 from tests.laws.edge_sets import edges_table

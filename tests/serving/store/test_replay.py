@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from deltalake import DeltaTable
 
-from millrace.tables import BATCH_NODES, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.catalogue import BATCH_NODES, SPEED_EDGES_TABLE, speed_view
 from serving.store.answers import Profile, encode_json
 from serving.store.replay import ReceiptExpired, replay
 from serving.store.store import Store

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.definitions import Definitions
-from millrace.resolution import resolve
-from millrace.tables import EDGES, SPEED_EDGES
+from millrace.identity.resolution import resolve
+from millrace.tables.catalogue import EDGES, SPEED_EDGES
 from serving.store.answers import Profile, encode_json
 from serving.store.base_building import build_base
 from serving.store.batch_base import BatchBase

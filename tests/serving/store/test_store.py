@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from millrace.identity import person_id
-from millrace.manifest import write_manifest
-from millrace.tables import LEDGER, SPEED_EDGES_TABLE, speed_view
+from millrace.identity.nodes import person_id
+from millrace.tables.catalogue import LEDGER, SPEED_EDGES_TABLE, speed_view
+from millrace.tables.manifest import write_manifest
 from serving.store.store import FillingBack, Store
 from tests.serving.store.by_hand import TRAITS, HandMade, Order, definitions_of
 from tests.serving.store.stores import StartStore, wait_until

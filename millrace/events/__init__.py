@@ -1,0 +1,1 @@
+"""Messages as they are sent and the standard events they become: sources, reading, standardising, repairs."""

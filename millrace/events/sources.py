@@ -1,0 +1,73 @@
+"""What a tenant declares about its sources (sources.yml): whose data it is, what becomes of records against the tracking plan, when a source is stopped.
+
+Part of the definitions. A source that the file does not name has the defaults; ``http`` is what comes with the tenant's own write key, ``kafka`` what
+others wrote into the topic without saying where it is from.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from millrace.events.webhooks import Webhook
+from millrace.spans import Span
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+HTTP = "http"
+"""Source of events that come with the tenant's write key."""
+
+_Limit = Annotated[Span, Field(ge=1)]
+
+
+class Breaker(BaseModel):
+    """A source is stopped (``pause``) or only reported (``flag``) when within ``window`` at least ``count`` of its records were rejected and they were at
+    least ``share`` of all it sent. A paused source is let in again after ``pause``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(0.5, gt=0, le=1)
+    count: int = Field(1_000, ge=1)
+    window: _Limit = 300
+    action: Literal["pause", "flag"] = "flag"
+    pause: _Limit = 300
+
+
+class Source(BaseModel):
+    """One source. ``mode``: what becomes of a record that violates the tracking plan: ``block`` refuses its request, ``quarantine`` puts it into
+    log/rejected, ``flag`` accepts it with its violations beside it. ``party``: whose data it is. ``purpose`` and ``retention`` are declared for whoever asks;
+    ``do_not_track``: what becomes of what a browser sends with DNT or Sec-GPC (ADR 0023). ``webhook``: how the bodies of a plain webhook become events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["block", "quarantine", "flag"] = "flag"
+    party: Literal["first", "second", "third"] = "first"
+    purpose: Annotated[str, Field(min_length=1)] | None = None
+    retention: _Limit | None = None
+    breaker: Breaker | None = None
+    do_not_track: Literal["keep", "anonymous", "drop"] = "anonymous"
+    webhook: Webhook | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Source":
+        if self.party == "third" and self.retention is None:
+            raise ValueError("data of a third party needs a term; write for example `retention: 90d`")
+        return self
+
+
+def _named(sources: dict[str, Source]) -> dict[str, Source]:
+    if problems := list(_name_problems(sources)):
+        raise ValueError("; ".join(problems))
+    return sources
+
+
+def _name_problems(sources: dict[str, Source]) -> Iterator[str]:
+    for name in sources:
+        if not NAME.fullmatch(name):
+            yield f"source name {name!r} is not allowed: lower-case letters, digits, _ and -, starting with a letter, up to 63"
+
+
+Sources = Annotated[dict[str, Source], AfterValidator(_named)]
+
+UNDECLARED = Source()
+"""What holds for a source that the file does not name."""

@@ -1,0 +1,1 @@
+"""The tables: their schemas, how they are read and appended, the ledger and the manifest."""

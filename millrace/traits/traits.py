@@ -1,0 +1,236 @@
+"""Traits and views as declared, and the states they stand on. Batch, speed and store compile the same declarations.
+
+A trait is one answer about a key (``spend_30d``); states are what is stored to answer it (``sum_properties_revenue__order_completed`` in day
+tiles). Traits that differ only in their window share states.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+
+from millrace.traits.checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
+from millrace.traits.derived import Compiled, Derived, WrongExpressions, compile_derived
+from millrace.traits.filters import Condition, parse_where, where_as_declared
+from millrace.traits.states import PLAIN_TYPES, MessageType, State, state_of
+from millrace.traits.windows import ALL_TIME, DAY, HOUR, LOCAL_DAY, Window
+from millrace.traits.zones import check_zone
+
+__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View", "further_problems"]
+
+Op = Literal[
+    "count", "sum", "min", "max", "avg", "first", "last", "approx_distinct", "variance", "stddev", "median", "p5", "p10", "p25", "p75", "p90", "p95", "p99",
+    "count_distinct", "unique_list", "most_frequent", "histogram", "top_k", "exists", "time_since", "active_days", "streak", "longest_streak", "times",
+]  # fmt: skip
+Answers = Literal["integer", "number", "text", "time", "boolean", "list", "times", "counts"]
+"""What kind of value a trait shows."""
+PROFILE_COLUMNS = ("person_id", "identifier_count", "hints", "as_of", "manifest_id", "cut", "head", "definitions_hash", "decisions")
+"""Columns of serving/profiles besides the traits."""
+NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+TOP = 5
+_INTEGERS = ("count", "approx_distinct", "count_distinct", "time_since", "active_days", "streak", "longest_streak")
+_KINDS = {
+    "avg": ("sum", "count"), "approx_distinct": ("distinct",), "variance": ("sum", "count", "squares"), "stddev": ("sum", "count", "squares"), "exists": ("count",),
+    "time_since": ("last",), "active_days": ("days",), "streak": ("days",), "longest_streak": ("days",),
+    **dict.fromkeys(OF_VALUES, ("counts",)), **dict.fromkeys(QUANTILES, ("spread",)),
+}  # fmt: skip
+"""Kinds of the states an operation stands on, where it is not the one of its own name."""
+
+
+def _as_tuple(value: object) -> object:
+    if isinstance(value, str):
+        return (value,)
+    sound = isinstance(value, tuple) or (isinstance(value, list) and value and all(isinstance(event, str) for event in value))
+    if not sound:
+        raise ValueError("event is a name or a list of names; drop it to take every event")
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Where = Annotated[tuple[Condition, ...], BeforeValidator(parse_where), PlainSerializer(where_as_declared)]
+
+
+class Trait(BaseModel):
+    """One answer about a key: ``op`` over ``value`` of the events that match ``event``, ``type`` and ``where`` within ``window`` (absent: lifetime).
+
+    ``ago`` moves a window back; ``since``: only what came after the last event of this name. ``prefer``: sources, the best first, whose value is taken before others';
+    ``provenance``: the answer says from which source and when a value came. ``k``: how many values top_k shows. ``time_zone``: of a calendar's days, set by the view.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    op: Op
+    event: Names = ()
+    type: MessageType | None = None
+    value: str | None = None
+    value_type: Literal["number", "string", "time"] | None = None
+    where: Where = ()
+    window: str | None = None
+    ago: str | None = None
+    since: Names = ()
+    k: int | None = Field(None, ge=1, le=100)
+    prefer: Names = ()
+    provenance: bool = False
+    time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Trait":
+        if problems := list(problems_of(self)):
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def span(self) -> Window:
+        """Its window."""
+        return Window(self.window, self.ago, self.time_zone)
+
+    @property
+    def hop(self) -> int:
+        """Tile its window is made of: an hour, a day, a local day, or all time."""
+        return self.span.hop
+
+    @property
+    def resolved_type(self) -> str:
+        """Type of the value: as declared, or number, or time for times, or string for what is first, last, or one of several values."""
+        if self.value in PLAIN_TYPES:
+            return PLAIN_TYPES[self.value]
+        if self.value_type:
+            return self.value_type
+        return "string" if self.op in ("first", "last", "approx_distinct", *OF_VALUES) else "number"
+
+    @property
+    def answers(self) -> Answers:
+        """What kind of value it shows."""
+        kinds: dict[str, Answers] = {"exists": "boolean", "times": "times", "unique_list": "list", "histogram": "counts", "top_k": "counts"}
+        if self.op in _INTEGERS:
+            return "integer"
+        if self.op in NUMERIC:
+            return "number"
+        return kinds.get(self.op) or {"number": "number", "string": "text", "time": "time"}[self.resolved_type]  # type: ignore[return-value]
+
+    @property
+    def expressed(self) -> str | None:
+        """Its type in expressions; None where it has none: values with counts, lists of numbers."""
+        return None if self.answers == "counts" or (self.answers == "list" and self.resolved_type != "string") else self.answers
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its value depends on the time of reading beyond which tiles its window has."""
+        return self.op in ("time_since", "streak")
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """States it is finished from, in the order the finisher takes them: of its kinds; for ``since`` the times of the events and the last of those it names;
+        with ``prefer`` the value of each of the sources, of all, and the source of the last; with ``provenance`` the value and its source."""
+        if self.since:
+            return (self._state("times"), state_of("last", "event_time", "time", events=self.since))
+        if self.prefer or self.provenance:
+            preferred = [self._state(self.op, where=parse_where({"source": source})) for source in self.prefer]
+            usable = Condition(self.value or "", "exists", "true", self.resolved_type)
+            source = state_of(self.op, "source", "string", events=self.event, type=self.type, where=(*self.where, usable), zone=self._zone)
+            return (*preferred, self._state(self.op), source)
+        return tuple(self._state(kind) for kind in _KINDS.get(self.op, (self.op,)))
+
+    @property
+    def _zone(self) -> str:
+        return self.time_zone if self.hop == LOCAL_DAY else ""
+
+    def _state(self, kind: str, *, where: tuple[Condition, ...] = ()) -> State:
+        value, value_type = self.value, "string" if kind == "distinct" else self.resolved_type
+        zone = self._zone
+        if self.op == "time_since":
+            value, value_type = "event_time", "time"
+        if kind == "days" and self.time_zone != "UTC":
+            zone = self.time_zone
+        return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.where, *where), zone=zone)
+
+
+class View(BaseModel):
+    """Traits of one kind of key. ``node``: the identifier that owns the event; a person's answer merges the rows of all his nodes.
+    ``time_zone``: whose days the calendars of its traits have. ``derived``: traits that are expressions over others; they are declared among the traits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Literal["node"]
+    time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
+    traits: dict[str, Trait] = Field(min_length=1)
+    derived: dict[str, Derived] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sorted_out(cls, found: Any) -> Any:
+        """Hands its time zone to the traits, which know then what their days are, and keeps traits that are expressions apart."""
+        if not isinstance(found, dict) or not isinstance(found.get("traits"), dict):
+            return found
+        traits = found["traits"]
+        if derived := {name: trait for name, trait in traits.items() if isinstance(trait, dict) and "expr" in trait}:
+            traits = {name: trait for name, trait in traits.items() if name not in derived}
+            found = found | {"derived": found.get("derived", {}) | derived}
+        with suppress(ValueError):  # a wrong zone is told where it is written
+            zone = {"time_zone": check_zone(found["time_zone"])} if "time_zone" in found else {}
+            traits = {name: zone | trait if isinstance(trait, dict) else trait for name, trait in traits.items()}
+        return found | {"traits": traits}
+
+    @model_validator(mode="after")
+    def _names(self) -> "View":
+        if {trait.time_zone for trait in self.traits.values()} - {self.time_zone}:
+            raise ValueError("a view has one time zone for all its traits; write time_zone beside key")
+        for problem in _name_problems([*self.traits, *self.derived]):
+            raise ValueError(problem)
+        self.compiled  # noqa: B018  (a wrong expression is told here)
+        return self
+
+    @cached_property
+    def compiled(self) -> tuple[Compiled, ...]:
+        """The derived traits, each after those it names."""
+        return compile_derived(self.derived, {name: trait.expressed for name, trait in self.traits.items() if trait.expressed})
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Traits that derived ones are computed from."""
+        return tuple(dict.fromkeys(name for one in self.compiled for name in one.inputs))
+
+    @property
+    def states(self) -> dict[State, frozenset[int]]:
+        """Every state of the view, by name, with the hops it is kept for."""
+        hops: dict[State, set[int]] = {}
+        for trait in self.traits.values():
+            for state in trait.states:
+                hops.setdefault(state, set()).add(trait.hop)
+        return {state: frozenset(hops[state]) for state in sorted(hops)}
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        return tuple(sorted({trait.hop for trait in self.traits.values()}))
+
+
+def _name_problems(names: list[Any]) -> Iterator[str]:
+    wrong = [name for name in names if isinstance(name, str) and not NAME.match(name)]
+    if wrong:
+        yield f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter"
+    taken = [name for name in names if name in PROFILE_COLUMNS]
+    if taken:
+        yield f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names"
+
+
+def further_problems(found: Any) -> Iterator[str]:
+    """What is wrong with the names and expressions of a view of which something else is wrong too; a trait that is wrong itself has any type."""
+    traits = found.get("traits") if isinstance(found, dict) else None
+    yield from _name_problems(list(traits) if isinstance(traits, dict) else [])
+    types, derived = {}, {}
+    for name, declared in traits.items() if isinstance(traits, dict) else ():
+        with suppress(ValidationError):
+            if isinstance(declared, dict) and "expr" in declared:
+                derived[name] = Derived.model_validate(declared)
+                continue
+        types[name] = "any"
+        with suppress(ValidationError):
+            types[name] = Trait.model_validate(declared).expressed or "any"
+    try:
+        compile_derived(derived, types)
+    except WrongExpressions as error:
+        yield from error.problems
