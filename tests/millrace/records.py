@@ -107,7 +107,7 @@ def numbers(count: int, seed: int) -> list[Record]:
 
 
 def damage(text: bytes, chance: random.Random) -> bytes:
-    start = chance.randrange(len(text))
+    start = chance.randrange(len(text)) if text else 0
     end = min(len(text), start + chance.randrange(1, 12))
     pieces = [b"", b'"', b"{", b"}", b"]", b",", b":", b"\\", b"null", b"1e5", b"\x00", b"\xc3", b" ", b"[]", text[start:end] * 2, b"\n", b"-", b"true"]
     swapped = chance.choice((b"null", b"[]", b"{}", b"0", b'""', b"true", b'"x"', b"1.5e3"))
