@@ -45,6 +45,9 @@ class EpochWriter:
     checkpoint: Path
     seen: SeenIndex
     ledger: Ledger
+    many: int
+    """Records from which on an epoch shows that the stream is behind: then three are under way, one read, one standardised, one written. Otherwise two: a third
+    would only wait, and its records with it."""
     overlap: bool = False
     """Whether an epoch is standardised and written while Spark reads the next one; otherwise ``process`` returns when the ledger has it."""
     after_epoch: Callable[[int, pa.Table], None] = lambda epoch, rows: None
@@ -77,8 +80,8 @@ class EpochWriter:
         self._before, self._writing = before, self._writer.submit(self._write_after, before, epoch, standard, ranges, read_s=read_s)
         if not self.overlap:
             self.finish()
-        elif oldest is not None:  # three epochs in memory: while one is read, one is standardised and one is written
-            oldest.result()
+        elif (awaited := oldest if len(received) >= self.many else before) is not None:
+            awaited.result()
 
     def finish(self) -> None:
         """Waits until the epoch that is being written is in the ledger; raises what went wrong with it."""

@@ -83,7 +83,8 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
     secret = read_keys(tables.root, tables.tenant).token_secret
     writer = EpochWriter(
         tables=tables, definitions=definitions, standardizer=(standardizer_of if settings.available_now else StandardizingProcess)(definitions, secret),
-        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, overlap=not settings.available_now, after_epoch=after_epoch,
+        generation=generation, checkpoint=checkpoint, seen=seen, ledger=ledger, many=settings.max_records // 2, overlap=not settings.available_now,
+        after_epoch=after_epoch,
     )  # fmt: skip
     records = (
         spark.readStream.format("kafka")

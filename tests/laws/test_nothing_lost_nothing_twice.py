@@ -108,7 +108,7 @@ class Stream:
             seen.rebuild(self.tables, ledger.head, generation.generation)
         writer = EpochWriter(
             tables=self.tables, definitions=DEFINITIONS, standardizer=standardizer_of(DEFINITIONS, self.secret), generation=generation,
-            checkpoint=self.checkpoint, seen=seen, ledger=ledger,
+            checkpoint=self.checkpoint, seen=seen, ledger=ledger, many=1,
         )  # fmt: skip
         planned, committed = self._newest("offsets"), self._newest("commits")
         batch = planned if committed < planned else planned + 1
