@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from jobs import job
 from millrace.demo.run import DEFAULT_ROOT, DEFAULT_WEEKS, run_demo
-from millrace.errors import MillraceError
 
 
+@job()
 def main(argv: list[str] | None = None) -> int:
     """0 when every value is equal (or there is nothing to do), 1 when something failed, 2 for a wrong option or machine, 3 when values differ."""
     parser = argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__)
@@ -22,9 +23,6 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         report = run_demo(options.root, weeks=options.weeks, fresh=options.fresh, json_file=options.json, console=Console())
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; the same command continues where it was", file=sys.stderr)
         return 1

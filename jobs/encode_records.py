@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from batch.linkage.attributes import ID
 from batch.partner.agreement import read_agreement, read_secret
 from batch.partner.encoding import encode
-from millrace.errors import ConfigurationError, MillraceError
+from jobs import job
+from millrace.errors import ConfigurationError
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 written, 2 wrong agreement, secret or file."""
     parser = argparse.ArgumentParser(prog="python -m jobs.encode_records", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("records", type=Path, help=f"Parquet with a column {ID} and the attributes")
@@ -24,16 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--secret", type=Path, required=True, help="file with the secret that both partners share")
     parser.add_argument("--out", type=Path, required=True, help="what goes to the partner")
     options = parser.parse_args(argv)
-    try:
-        agreement, secret = read_agreement(options.agreement), read_secret(options.secret)
-        leaves, stays = encode(_read(options.records, [ID, *agreement.attributes]), agreement, secret)
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    agreement, secret = read_agreement(options.agreement), read_secret(options.secret)
+    leaves, stays = encode(_read(options.records, [ID, *agreement.attributes]), agreement, secret)
     pq.write_table(leaves, options.out)
     pq.write_table(stays, options.out.with_suffix(".ids.parquet"))
     print(f"{len(leaves)} records encoded; {options.out.with_suffix('.ids.parquet')} stays here")
-    return 0
 
 
 def _read(path: Path, columns: list[str]) -> pa.Table:

@@ -5,8 +5,8 @@ import logging
 import sys
 import threading
 
+from jobs import job, log_to_stderr
 from millrace.config import add_options, settings_of
-from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
 from millrace.lease import writer_lease
 from millrace.local.processes import exit_on_signals
@@ -15,24 +15,19 @@ from millrace.tables.runs import RunRecord
 from serving.segments.running import follow_segments
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 after a signal, 2 wrong definitions or set-up, 3 when tables and ledger disagree. The file ``segments/ready`` names the process once it follows."""
     parser = argparse.ArgumentParser(prog="python -m jobs.follow_segments", description=__doc__)
     add_options(parser, root="root", tenant="tenant", definitions="definitions", kafka="kafka.bootstrap")
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    log_to_stderr(kafka=logging.CRITICAL)
     exit_on_signals()
-    try:
-        settings = settings_of(options)
-        tables = TenantTables(settings.root, settings.tenant)
-        keys = load_or_create_keys(settings.root, settings.tenant)
-        with RunRecord(tables, "follow_segments"), writer_lease(settings.root, settings.tenant, "segments"):
-            follow_segments(tables, settings, secret=keys.token_secret, stop=threading.Event())
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    settings = settings_of(options)
+    tables = TenantTables(settings.root, settings.tenant)
+    keys = load_or_create_keys(settings.root, settings.tenant)
+    with RunRecord(tables, "follow_segments"), writer_lease(settings.root, settings.tenant, "segments"):
+        follow_segments(tables, settings, secret=keys.token_secret, stop=threading.Event())
 
 
 if __name__ == "__main__":

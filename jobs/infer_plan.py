@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from jobs import job
 from millrace.config import add_options, settings_of
-from millrace.errors import MillraceError, NothingToDo
+from millrace.errors import NothingToDo
 from millrace.tables.catalogue import EVENTS
 from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import read_ledger
 from millrace.tracking_plan.inference import file_names, proposed, readable
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 with one file an event, 2 wrong configuration, 4 an empty log."""
     parser = argparse.ArgumentParser(prog="python -m jobs.infer_plan", description=__doc__)
     add_options(parser, root="root", tenant="tenant")
@@ -23,23 +25,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--source", help="events of this source only")
     parser.add_argument("--events", type=int, default=100_000, help="newest events that are looked at (default: 100000)")
     options = parser.parse_args(argv)
-    try:
-        settings = settings_of(options)
-        tables = TenantTables(settings.root, settings.tenant)
-        where = (pc.field("epoch") <= read_ledger(tables).head) & (True if options.source is None else pc.field("source") == options.source)
-        rows = tables.read(EVENTS, columns=["epoch", "payload"], where=where).sort_by([("epoch", "descending")])
-        if not len(rows):
-            raise NothingToDo(f"{EVENTS.name} has no event{f' of {options.source}' if options.source else ''} yet: nothing to propose from")
-        plans = proposed(readable(rows["payload"].slice(0, options.events).to_pylist()))
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    settings = settings_of(options)
+    tables = TenantTables(settings.root, settings.tenant)
+    where = (pc.field("epoch") <= read_ledger(tables).head) & (True if options.source is None else pc.field("source") == options.source)
+    rows = tables.read(EVENTS, columns=["epoch", "payload"], where=where).sort_by([("epoch", "descending")])
+    if not len(rows):
+        raise NothingToDo(f"{EVENTS.name} has no event{f' of {options.source}' if options.source else ''} yet: nothing to propose from")
+    plans = proposed(readable(rows["payload"].slice(0, options.events).to_pylist()))
     options.out.mkdir(parents=True, exist_ok=True)
     for name, plan in zip(file_names(plans), plans.values(), strict=True):
         path = options.out / name
         path.write_text(json.dumps(plan, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{path}: {plan['description']}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.partner.matching import SIMILAR, match
-from millrace.errors import ConfigurationError, MillraceError
+from jobs import job
+from millrace.errors import ConfigurationError
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 written, 2 files that are no encodings or were made under different agreements."""
     parser = argparse.ArgumentParser(prog="python -m jobs.match_encodings", description=__doc__)
     parser.add_argument("left", type=Path)
@@ -19,14 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="pairs of record numbers, each party's own")
     parser.add_argument("--threshold", type=float, default=SIMILAR, help="least similarity of two filters (default %(default)s)")
     options = parser.parse_args(argv)
-    try:
-        matches = match(_read(options.left), _read(options.right), threshold=options.threshold)
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    matches = match(_read(options.left), _read(options.right), threshold=options.threshold)
     pq.write_table(matches, options.out)
     print(f"{len(matches)} pairs")
-    return 0
 
 
 def _read(path: Path) -> pa.Table:

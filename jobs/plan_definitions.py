@@ -5,15 +5,17 @@ import json
 import sys
 from dataclasses import asdict
 
+from jobs import job
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.errors import CoverageError, MillraceError
+from millrace.errors import CoverageError
 from millrace.keys import read_keys
 from serving.segments.planning import DefinitionsPlan, plan_definitions
 from serving.store.store import Store
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 shown, 2 wrong definitions or set-up, 3 the tables cannot be answered from, 1 anything else."""
     parser = argparse.ArgumentParser(prog="python -m jobs.plan_definitions", description=__doc__)
     add_options(parser, root="root", tenant="tenant", definitions="definitions")
@@ -21,21 +23,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=5, metavar="N", help="persons shown who would enter, and who would leave, a segment (default 5)")
     parser.add_argument("--json", action="store_true", help="print the plan for programs")
     options = parser.parse_args(argv)
+    settings = settings_of(options)
+    after, before = load_definitions(settings.definitions), load_definitions(options.against) if options.against else None
+    store = Store(settings.root, settings.tenant, before or after, secret=read_keys(settings.root, settings.tenant).token_secret, settings=settings.api).start()
     try:
-        settings = settings_of(options)
-        after, before = load_definitions(settings.definitions), load_definitions(options.against) if options.against else None
-        store = Store(settings.root, settings.tenant, before or after, secret=read_keys(settings.root, settings.tenant).token_secret, settings=settings.api).start()
-        try:
-            if not store.wait_ready(settings.api.open_timeout):
-                raise CoverageError(f"nothing can be answered from the tables: {store.status().problem or 'they took too long to open'}")
-            plan = plan_definitions(store, after, before=before, samples=max(options.samples, 0))
-        finally:
-            store.close()
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+        if not store.wait_ready(settings.api.open_timeout):
+            raise CoverageError(f"nothing can be answered from the tables: {store.status().problem or 'they took too long to open'}")
+        plan = plan_definitions(store, after, before=before, samples=max(options.samples, 0))
+    finally:
+        store.close()
     print(json.dumps(asdict(plan)) if options.json else "\n".join(_lines(plan)))
-    return 0
 
 
 def _lines(plan: DefinitionsPlan) -> list[str]:

@@ -6,28 +6,24 @@ import sys
 from dataclasses import asdict
 
 from batch.plan import Plan, plan_identity
+from jobs import job
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.errors import MillraceError
 from millrace.tables.delta import TenantTables
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 shown, 2 wrong definitions or set-up, 3 the tables have a hole, 4 no batch version to compare with, 1 anything else."""
     parser = argparse.ArgumentParser(prog="python -m jobs.plan_identity", description=__doc__)
     add_options(parser, root="root", tenant="tenant", definitions="definitions")
     parser.add_argument("--samples", type=int, default=5, metavar="N", help="persons shown for each kind of change (default 5)")
     parser.add_argument("--json", action="store_true", help="print the plan for programs")
     options = parser.parse_args(argv)
-    try:
-        settings = settings_of(options)
-        tables = TenantTables(settings.root, settings.tenant)
-        plan = plan_identity(tables, load_definitions(settings.definitions).identity, samples=max(options.samples, 0))
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    settings = settings_of(options)
+    tables = TenantTables(settings.root, settings.tenant)
+    plan = plan_identity(tables, load_definitions(settings.definitions).identity, samples=max(options.samples, 0))
     print(json.dumps(asdict(plan)) if options.json else "\n".join(_lines(plan)))
-    return 0
 
 
 def _lines(plan: Plan) -> list[str]:

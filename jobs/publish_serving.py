@@ -7,35 +7,28 @@ from functools import partial
 
 from batch.members import counted, publish_members
 from batch.profiles import publish_profiles, refresh_profiles
+from jobs import job, log_to_stderr
 from millrace.config import add_options, settings_of
-from millrace.errors import MillraceError
 from millrace.lease import writer_lease
-from millrace.local.doctor import quick_check
 from millrace.session import create_session
 from millrace.tables.delta import TenantTables
 from millrace.tables.runs import RunRecord
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0 written, 2 wrong set-up, 4 nothing is published yet or nothing touched, 1 anything else. Spark starts only for more than fits the driver."""
     parser = argparse.ArgumentParser(prog="python -m jobs.publish_serving", description=__doc__)
     add_options(parser, root="root", tenant="tenant")
     parser.add_argument("--touched", action="store_true", help="compute only the rows of persons whom something has touched since the last time")
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("py4j").setLevel(logging.ERROR)
-    try:
-        quick_check(spark=False)
-        settings = settings_of(options)
-        tables = TenantTables(settings.root, settings.tenant)
-        with RunRecord(tables, "publish_serving") as run, writer_lease(settings.root, settings.tenant, "serving"):
-            write = refresh_profiles if options.touched else publish_profiles
-            profiles = partial(write, lambda: create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)
-            run.counts = counted({"profiles": profiles, "segment_members": partial(publish_members, tables)})
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    log_to_stderr(py4j=logging.ERROR)
+    settings = settings_of(options)
+    tables = TenantTables(settings.root, settings.tenant)
+    with RunRecord(tables, "publish_serving") as run, writer_lease(settings.root, settings.tenant, "serving"):
+        write = refresh_profiles if options.touched else publish_profiles
+        profiles = partial(write, lambda: create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)
+        run.counts = counted({"profiles": profiles, "segment_members": partial(publish_members, tables)})
 
 
 if __name__ == "__main__":

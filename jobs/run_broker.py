@@ -4,30 +4,25 @@ import argparse
 import json
 import sys
 
+from jobs import job
 from millrace.config import add_options, settings_of
-from millrace.errors import MillraceError
 from millrace.local.broker import Broker
-from millrace.local.doctor import quick_check
 from millrace.local.processes import exit_on_signals, split_address
 
 
+@job(spark=True)
 def main(argv: list[str] | None = None) -> int:
     """0 after a signal, 1 when the broker ends by itself, 2 when it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m jobs.run_broker", description=__doc__)
     add_options(parser, root="root", kafka="kafka.bootstrap")
     options = parser.parse_args(argv)
     exit_on_signals()
-    try:
-        quick_check()
-        settings = settings_of(options)
-        with Broker(settings.root, *split_address(settings.kafka.bootstrap)) as broker:
-            print(json.dumps({"ready": True, "kafka": broker.bootstrap}), flush=True)
-            code = broker.wait()
-            print(f"the broker ended by itself with exit code {code}; see {broker.log}", file=sys.stderr)
-            return 1
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    settings = settings_of(options)
+    with Broker(settings.root, *split_address(settings.kafka.bootstrap)) as broker:
+        print(json.dumps({"ready": True, "kafka": broker.bootstrap}), flush=True)
+        code = broker.wait()
+        print(f"the broker ended by itself with exit code {code}; see {broker.log}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

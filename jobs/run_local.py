@@ -8,11 +8,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from jobs import job, log_to_stderr
 from millrace.config import PROJECT, add_options, configuration_of
 from millrace.definitions import load_definitions
-from millrace.errors import MillraceError
 from millrace.keys import load_or_create_keys
-from millrace.local.doctor import quick_check
 from millrace.local.one_system import only_system
 from millrace.local.processes import exit_on_signals
 from millrace.local.stack import choose_addresses, local_parts
@@ -22,34 +21,28 @@ from millrace.spans import span_text
 DIFFERENCES = PROJECT / "conf" / "local.yml"
 
 
-def main(argv: list[str] | None = None) -> int:
+@job(spark=True)
+def main(argv: list[str] | None = None) -> None:
     """0 after a signal, 2 with one sentence when a part cannot start."""
     parser = argparse.ArgumentParser(prog="python -m jobs.run_local", description=__doc__)
     add_options(parser, root="root", tenant="tenant", definitions="definitions", collector="collector.listen", api="api.listen", batch_every="batch.every")
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    log_to_stderr(kafka=logging.CRITICAL)
     exit_on_signals()
-    try:
-        quick_check()
-        configuration = configuration_of(options, file=DIFFERENCES)
-        configuration.export(os.environ)
-        settings = configuration.settings
-        load_definitions(settings.definitions)
-        keys = load_or_create_keys(settings.root, settings.tenant)
-        addresses = choose_addresses(collector=settings.collector.listen, api=settings.api.listen, kafka=settings.kafka.bootstrap)
-        root, every = Path(settings.root), span_text(settings.batch.every)
-        parts = local_parts(root, settings.tenant, definitions=settings.definitions, batch_every=every, addresses=addresses)
-        with only_system(root) as lock, Supervisor(parts, logs=root / settings.tenant / "logs", inherits=[lock]) as supervisor:
-            supervisor.start()
-            listening = {"collector": f"http://{addresses.collector}", "api": f"http://{addresses.api}", "kafka": addresses.kafka}
-            shown = {name: key for name, key in asdict(keys).items() if name != "token_key"}
-            print(json.dumps({"ready": True, **listening, **shown}), flush=True)
-            supervisor.watch()
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    configuration = configuration_of(options, file=DIFFERENCES)
+    configuration.export(os.environ)
+    settings = configuration.settings
+    load_definitions(settings.definitions)
+    keys = load_or_create_keys(settings.root, settings.tenant)
+    addresses = choose_addresses(collector=settings.collector.listen, api=settings.api.listen, kafka=settings.kafka.bootstrap)
+    root, every = Path(settings.root), span_text(settings.batch.every)
+    parts = local_parts(root, settings.tenant, definitions=settings.definitions, batch_every=every, addresses=addresses)
+    with only_system(root) as lock, Supervisor(parts, logs=root / settings.tenant / "logs", inherits=[lock]) as supervisor:
+        supervisor.start()
+        listening = {"collector": f"http://{addresses.collector}", "api": f"http://{addresses.api}", "kafka": addresses.kafka}
+        shown = {name: key for name, key in asdict(keys).items() if name != "token_key"}
+        print(json.dumps({"ready": True, **listening, **shown}), flush=True)
+        supervisor.watch()
 
 
 if __name__ == "__main__":

@@ -4,26 +4,22 @@ import argparse
 import json
 import sys
 
+from jobs import job
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.errors import MillraceError
 from millrace.keys import read_keys
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0, or 2 with everything that is wrong with the definitions, or when the tenant has no keys yet. One JSON line a source."""
     parser = argparse.ArgumentParser(prog="python -m jobs.show_sources", description=__doc__)
     add_options(parser, root="root", tenant="tenant", definitions="definitions")
     options = parser.parse_args(argv)
-    try:
-        settings = settings_of(options)
-        definitions, keys = load_definitions(settings.definitions), read_keys(settings.root, settings.tenant)
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    settings = settings_of(options)
+    definitions, keys = load_definitions(settings.definitions), read_keys(settings.root, settings.tenant)
     for name, key in keys.write_keys(definitions.sources).items():
         print(json.dumps({"source": name, "write_key": key, **definitions.source(name).model_dump(mode="json", exclude_none=True)}))
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,29 +4,25 @@ import argparse
 import sys
 import time
 
+from jobs import job
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.errors import MillraceError
 from millrace.traits.sql import trait_sql
 
 
-def main(argv: list[str] | None = None) -> int:
+@job()
+def main(argv: list[str] | None = None) -> None:
     """0, or 2 with everything that is wrong with the definitions. Windows are those of this moment."""
     parser = argparse.ArgumentParser(prog="python -m jobs.show_traits", description=__doc__)
     add_options(parser, root="root", tenant="tenant", definitions="definitions")
     options = parser.parse_args(argv)
-    try:
-        definitions = load_definitions(settings_of(options).definitions)
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    definitions = load_definitions(settings_of(options).definitions)
     now = time.time_ns() // 1_000
     for view in definitions.views.values():
         for name, trait in view.traits.items():
             print(f"{name}: {', '.join(state.name for state in trait.states)}\n  {trait_sql(trait, now)}")
         for one in view.compiled:
             print(f"{one.name}: {one.answers}\n  {view.derived[one.name].expr}")
-    return 0
 
 
 if __name__ == "__main__":

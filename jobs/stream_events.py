@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from batch.runner import BatchRunner
+from jobs import job, log_to_stderr
 from millrace.config import add_options, settings_of
-from millrace.errors import MillraceError
 from millrace.lease import writer_lease
-from millrace.local.doctor import quick_check
 from millrace.local.processes import exit_on_signals
 from millrace.newest_definitions import NewestDefinitions
 from millrace.session import create_session
@@ -20,7 +19,8 @@ from speed.driver import run_driver
 from speed.stream import StreamSettings
 
 
-def main(argv: list[str] | None = None) -> int:
+@job(spark=True)
+def main(argv: list[str] | None = None) -> None:
     """0 after a signal or, with --available-now, when the topic is read; 1 when the stream failed; 2 wrong definitions or set-up; 3 tables and ledger disagree."""
     parser = argparse.ArgumentParser(prog="python -m jobs.stream_events", description=__doc__)
     add_options(
@@ -30,26 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--available-now", action="store_true", help="read what the topic holds, then end")
     parser.add_argument("--with-batch", action="store_true", help="run the batch layer in the same driver")
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("kafka", "py4j"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    log_to_stderr(kafka=logging.ERROR, py4j=logging.ERROR)
     exit_on_signals()
-    try:
-        quick_check()
-        settings = settings_of(options)
-        tables = TenantTables(settings.root, settings.tenant)
-        stream = StreamSettings(**dict(settings.stream), topic=settings.kafka, keep_versions=settings.batch.keep_versions, available_now=options.available_now)
-        with RunRecord(tables, "stream_events"), ExitStack() as leases:
-            for writer in ("speed", "batch", "serving") if options.with_batch else ("speed",):
-                leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
-            definitions = NewestDefinitions(Path(settings.definitions))
-            spark = create_session("stream_events", **dict(settings.spark))
-            runner = BatchRunner(spark, tables, definitions(), settings.batch) if options.with_batch else None
-            run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner)
-    except MillraceError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    settings = settings_of(options)
+    tables = TenantTables(settings.root, settings.tenant)
+    stream = StreamSettings(**dict(settings.stream), topic=settings.kafka, keep_versions=settings.batch.keep_versions, available_now=options.available_now)
+    with RunRecord(tables, "stream_events"), ExitStack() as leases:
+        for writer in ("speed", "batch", "serving") if options.with_batch else ("speed",):
+            leases.enter_context(writer_lease(settings.root, settings.tenant, writer))
+        definitions = NewestDefinitions(Path(settings.definitions))
+        spark = create_session("stream_events", **dict(settings.spark))
+        runner = BatchRunner(spark, tables, definitions(), settings.batch) if options.with_batch else None
+        run_driver(spark, tables, definitions, kafka=settings.kafka.bootstrap, settings=stream, companion=runner)
 
 
 if __name__ == "__main__":

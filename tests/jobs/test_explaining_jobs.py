@@ -41,8 +41,8 @@ def test_an_identifier_that_is_none_is_told_so(root: Path, capsys: pytest.Captur
 
 
 def test_a_folder_that_is_not_there_is_told_instead_of_a_trace(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert draw_person.main(arguments(root, "user_id:ann", "--out", str(root / "no" / "x.svg"))) == 1
-    assert "No such file" in capsys.readouterr().err
+    assert draw_person.main(arguments(root, "user_id:ann", "--out", str(root / "no" / "x.svg"))) == 2
+    assert "x.svg cannot be written (No such file or directory); name a file in a folder that is there" in capsys.readouterr().err
 
 
 def test_supernodes_are_reported_as_a_table_and_as_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
