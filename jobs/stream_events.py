@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--available-now", action="store_true", help="read what the topic holds, then end")
     parser.add_argument("--with-batch", action="store_true", help="run the batch layer in the same driver")
     options = parser.parse_args(argv)
-    log_to_stderr(kafka=logging.ERROR, py4j=logging.ERROR)
+    log_to_stderr(kafka=logging.CRITICAL, py4j=logging.ERROR)
     exit_on_signals()
     settings = settings_of(options)
     tables = TenantTables(settings.root, settings.tenant)
