@@ -8,6 +8,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,18 +17,16 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from millrace.definitions import Definitions
-from millrace.errors import BrokerUnavailable, ConfigurationError
+from millrace.errors import ConfigurationError
 from millrace.events.repairs import Rule, repaired
 from millrace.events.standard import Standardizer
 from millrace.faults import crash_point
+from millrace.sending import EventSender, Outgoing
 from millrace.tables.catalogue import REJECTED, REPLAYS
 from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import read_ledger
-from millrace.topics import events_topic
 from millrace.tracking_plan.records import PlanRules
 
 log = logging.getLogger(__name__)
@@ -67,17 +66,13 @@ class Replay:
         outcome = Outcome()
         rows = self._chosen(where, outcome)
         standardizer = Standardizer((), self.secret, rules=PlanRules.of(self.definitions))
-        producer = None if self.kafka is None else _connected(self.kafka)
-        try:
+        with nullcontext() if self.kafka is None else EventSender(self.kafka, self.tables.tenant) as sender:
             for start in range(0, len(rows), AT_ONCE):
                 sound = list(self._sound(rows.slice(start, AT_ONCE), standardizer, outcome))
-                if producer is not None and sound:
-                    self._send(producer, sound)
+                if sender is not None and sound:
+                    self._send(sender, sound)
                 outcome.sent += len(sound)
                 outcome.repaired += sum(row["is_repaired"] for row in sound)
-        finally:
-            if producer is not None:
-                producer.close()
         return outcome
 
     def _chosen(self, where: str, outcome: Outcome) -> pa.Table:
@@ -113,15 +108,9 @@ class Replay:
             else:
                 outcome.still_rejected[reason] += 1
 
-    def _send(self, producer: KafkaProducer, rows: list[dict[str, Any]]) -> None:
+    def _send(self, sender: EventSender, rows: list[dict[str, Any]]) -> None:
         crash_point("replay.chosen")
-        topic = events_topic(self.tables.tenant)
-        try:
-            futures = [producer.send(topic, key=row["message_id"].encode(), value=row["value"], headers=_headers(row)) for row in rows]
-            for future in futures:
-                future.get(60)
-        except KafkaError as error:
-            raise BrokerUnavailable(f"the Kafka broker at {self.kafka} did not take a record ({type(error).__name__}); start the job again, nothing is counted twice") from error
+        sender.send(Outgoing(row["message_id"], row["value"], row["source"], (("replay_of", json.dumps([row[name] for name in _PLACE]).encode()),)) for row in rows)
         crash_point("replay.sent")
         noted = [{name: row[name] for name in (*_PLACE, "message_id", "is_repaired")} | {"replayed_at": datetime.now(UTC), "run_id": self.run_id} for row in rows]
         self.tables.add(REPLAYS, pa.Table.from_pylist(noted, schema=REPLAYS.schema))
@@ -148,10 +137,6 @@ def _complete(value: bytes, row: dict[str, Any]) -> bytes:
     return msgspec.json.encode(message | missing) if missing else value
 
 
-def _headers(row: dict[str, Any]) -> list[tuple[str, bytes]]:
-    return [("source", row["source"].encode()), ("replay_of", json.dumps([row[name] for name in _PLACE]).encode())]
-
-
 def _filtered(rows: pa.Table, where: str) -> pa.Table:
     """The condition is an expression of SQL over the columns of log/rejected. DuckDB reads it; it can reach neither files nor the network."""
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
@@ -162,10 +147,3 @@ def _filtered(rows: pa.Table, where: str) -> pa.Table:
             raise ConfigurationError(
                 f"--where {where}: {str(error).splitlines()[0]}; write a condition over the columns of log/rejected, such as \"source = 'shop' AND reason = 'plan_violation'\""
             ) from None
-
-
-def _connected(kafka: str) -> KafkaProducer:
-    try:
-        return KafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True, linger_ms=5)
-    except KafkaError as error:
-        raise BrokerUnavailable(f"no Kafka broker answered at {kafka} ({type(error).__name__}); start one with `python -m jobs.run_broker` or check the address") from error

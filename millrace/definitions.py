@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from millrace.errors import ConfigurationError
+from millrace.events.pulls import located
 from millrace.events.sources import UNDECLARED, Breaker, Source, Sources
 from millrace.events.webhooks import Webhook
 from millrace.identity.linkage_rules import LinkageRules
@@ -141,7 +142,8 @@ def _sources_problems(path: Path, found: Any) -> Iterator[str]:
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             within = problem["loc"][1] if len(problem["loc"]) > 2 else ""
-            yield f"{path}: {_sentence(problem, _SOURCE_KEYS['webhook' if within == 'webhook' else ''])}"
+            found, keys = located(problem) if problem["loc"][1:2] == ("pull",) else (problem, _SOURCE_KEYS["webhook" if within == "webhook" else ""])
+            yield f"{path}: {_sentence(found, keys)}"
 
 
 def _segments_problems(path: Path, found: Any, views: Any) -> Iterator[str]:

@@ -24,6 +24,9 @@ CRASH_POINTS = (
     "replay.chosen",  # rejected records are repaired and judged, none of them is sent
     "replay.sent",  # the broker has acknowledged them, log/replays does not know
     "replay.noted",  # log/replays has them
+    "pull.shaped",  # rows of a source are read and shaped, the target has none of them
+    "pull.delivered",  # the target has them, their position is not noted
+    "pull.noted",  # ops/source_positions has it
     "segments.decided",  # changes and position are in the follower's own state, nobody else has them
     "segments.appended",  # serving/segment_changes has the batch, Kafka has not
     "segments.published",  # the broker has acknowledged the batch, the state does not know

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from millrace.events.pulls import AnyPull
 from millrace.events.webhooks import Webhook
 from millrace.spans import Span
 
@@ -36,7 +37,8 @@ class Breaker(BaseModel):
 class Source(BaseModel):
     """One source. ``mode``: what becomes of a record that violates the tracking plan: ``block`` refuses its request, ``quarantine`` puts it into
     log/rejected, ``flag`` accepts it with its violations beside it. ``party``: whose data it is. ``purpose`` and ``retention`` are declared for whoever asks;
-    ``do_not_track``: what becomes of what a browser sends with DNT or Sec-GPC (ADR 0023). ``webhook``: how the bodies of a plain webhook become events."""
+    ``do_not_track``: what becomes of what a browser sends with DNT or Sec-GPC (ADR 0023). ``webhook``: how the bodies of a plain webhook become events.
+    ``pull``: where rows are fetched that nobody sends (ADR 0025)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,6 +49,7 @@ class Source(BaseModel):
     breaker: Breaker | None = None
     do_not_track: Literal["keep", "anonymous", "drop"] = "anonymous"
     webhook: Webhook | None = None
+    pull: AnyPull | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Source":

@@ -1,18 +1,33 @@
-"""How the body of a plain webhook becomes a message: the ``webhook`` of a source in sources.yml. The collector reads bodies with it.
+"""How the body of a plain webhook, or a row that is pulled, becomes a message: ``webhook`` and ``pull.events`` of a source in sources.yml.
+
+The collector reads bodies with it, the batch layer rows.
 
 A text that begins with / is a JSON pointer (RFC 6901) into the body, any other text stands for itself. ``{at: /total, as: number}`` also says what the value
 is to become: text, number (from text such as "19.90"), seconds or milliseconds (since 1970, to a time).
 """
 
 import re
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
 _NEEDED = {"track": ("event",), "group": ("group_id",), "alias": ("previous_id", "user_id")}
 _Scalar = str | int | float | bool | None
+FIELDS = {"message_id": "messageId", "user_id": "userId", "anonymous_id": "anonymousId", "previous_id": "previousId", "group_id": "groupId"}
+"""Fields of a mapping that a message spells otherwise."""
+
+
+class WrongValue(ValueError):
+    """``found`` stands at the pointer ``at`` instead of what is declared for the field ``name``."""
+
+    def __init__(self, name: str, at: str, found: str) -> None:
+        super().__init__(f"{name}: found {found} at {at}")
+        self.name, self.at, self.found = name, at, found
 
 
 def _is_pointer(text: str) -> str:
@@ -55,13 +70,13 @@ class Value(BaseModel):
 def _as_text(found: Any) -> str:
     if isinstance(found, bool):
         return "true" if found else "false"
-    if not isinstance(found, str | int | float):
+    if not isinstance(found, str | int | float | Decimal):
         raise ValueError("an object or an array")
     return str(found)
 
 
-def _as_number(found: Any) -> int | float:
-    if isinstance(found, int | float) and not isinstance(found, bool):
+def _as_number(found: Any) -> int | float | Decimal:
+    if isinstance(found, int | float | Decimal) and not isinstance(found, bool):
         return found
     if not isinstance(found, str) or not _NUMBER.fullmatch(found.strip()):
         raise ValueError("something that is no number")
@@ -103,6 +118,28 @@ class Webhook(BaseModel):
         if self.user_id is None and self.anonymous_id is None:
             raise ValueError("user_id or anonymous_id is needed: a message belongs to somebody")
         return self
+
+    def fields_in(self, element: Any, time_of: Callable[[int | float], str]) -> dict[str, Any]:
+        """The fields of the message, without those that are absent. ``time_of`` writes milliseconds since 1970. WrongValue when one is not what is declared."""
+        fields: dict[str, Any] = {"type": self.type}
+        for name, spelled in {**FIELDS, "event": "event", "name": "name"}.items():
+            if (found := _found(name, getattr(self, name), element)) is not None:
+                fields[spelled] = found if isinstance(found, str) else msgspec.json.encode(found).decode()
+        if (moment := _found("timestamp", self.timestamp, element)) is not None:
+            fields["timestamp"] = moment if isinstance(moment, str) else time_of(moment)
+        for body in ("properties", "traits"):
+            if (declared := getattr(self, body)) is not None:
+                fields[body] = {key: found for key, given in declared.items() if (found := _found(f"{body}.{key}", given, element)) is not None}
+        if self.properties is None and self.traits is None:
+            fields["traits" if self.type in ("identify", "group") else "properties"] = element if isinstance(element, dict) else {"body": element}
+        return fields
+
+
+def _found(name: str, given: Value | None, element: Any) -> Any:
+    try:
+        return None if given is None else given.value_in(element)
+    except ValueError as error:
+        raise WrongValue(name, (given and given.at) or "", str(error)) from None
 
 
 def at_pointer(content: Any, pointer: str) -> Any:

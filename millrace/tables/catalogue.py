@@ -12,6 +12,8 @@ import pyarrow as pa
 from millrace.tables.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
 from millrace.tables.feature_sets import FEATURE_SNAPSHOT
 from millrace.tables.quality import ALERT, PLAN, REPLAY
+from millrace.tables.segments import SEGMENT_CHANGE, SEGMENT_MEMBER, SEGMENT_SETTLEMENT, SEGMENT_THRESHOLD
+from millrace.tables.sources import ENTITY, REFUSED_ROW, SOURCE_POSITION
 from millrace.traits.states import State
 from millrace.traits.traits import Trait, View
 
@@ -97,38 +99,6 @@ MANIFEST = pa.schema(
 )  # fmt: skip
 """One publish of all views at once. ``kind``: incremental, full or rollback; ``tables``: JSON of Delta versions by table; ``proof``: JSON of its figures."""
 
-SEGMENT_CHANGE = pa.schema(
-    [
-        ("batch", pa.int64()), ("number", pa.int32()), ("change_id", pa.string()), ("segment", pa.string()), ("person_id", pa.string()), ("change", pa.string()), ("at", TIME),
-        ("seen_at", TIME), ("because", pa.string()), ("head", pa.int64()), ("manifest_id", pa.int64()), ("decisions", pa.int64()), ("definitions_hash", pa.string()),
-    ]
-)  # fmt: skip
-"""A person entered or left a segment: when it became true (``at``) and when it was noticed (``seen_at``)."""
-
-SEGMENT_SETTLEMENT = pa.schema(
-    [
-        ("manifest_id", pa.int64()), ("segment", pa.string()), ("head", pa.int64()), ("persons", pa.int64()), ("members", pa.int64()),
-        ("missing", pa.int64()), ("extra", pa.int64()), ("settled_at", TIME), ("definitions_hash", pa.string()), ("unchanged", pa.int64()),
-    ]
-)  # fmt: skip
-"""What memberships of a segment, worked out again from a new batch version, were beside those held: ``missing`` and ``extra`` are 0 where nothing was wrong."""
-
-SEGMENT_MEMBER = pa.schema(
-    [
-        ("segment", pa.string()), ("person_id", pa.string()), ("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()),
-        ("decisions", pa.int64()), ("definitions_hash", pa.string()), ("segments_hash", pa.string()),
-    ]
-)  # fmt: skip
-"""A person who belongs to a segment, by the rows of serving/profiles at ``as_of``."""
-
-SEGMENT_THRESHOLD = pa.schema(
-    [
-        ("trait", pa.string()), ("comparison", pa.string()), ("share", NUMBER), ("threshold", NUMBER), ("known_count", pa.int64()),
-        ("as_of", TIME), ("manifest_id", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()),
-    ]
-)  # fmt: skip
-"""What a ``percentile`` in a rule means from one batch version to the next."""
-
 RUNS = pa.schema(
     [
         ("run_id", pa.string()), ("job", pa.string()), ("request_id", pa.string()), ("started_at", TIME), ("ended_at", TIME),
@@ -182,6 +152,8 @@ FEATURE_SNAPSHOTS = Table("ml/feature_snapshots", FEATURE_SNAPSHOT, ("made_at",)
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
+SOURCE_POSITIONS = Table("ops/source_positions", SOURCE_POSITION, ("number",))
+REFUSED_ROWS = Table("ops/source_rejected", REFUSED_ROW, ("rejected_at",))
 
 
 def state_type(state: State) -> pa.DataType:
@@ -248,3 +220,8 @@ def profiles_table(view: View) -> Table:
 def feature_set_table(name: str, columns: pa.Schema) -> Table:
     """A training set: whatever columns its entity frame had, and the features."""
     return Table(f"ml/feature_sets/{name}", columns, ("at",), kept=True)
+
+
+def entity_table(name: str) -> Table:
+    """What sources say of customers, products or whatever is declared: a row a version, with the time it held."""
+    return Table(f"entities/{name}", ENTITY, ("valid_from", "is_current"))

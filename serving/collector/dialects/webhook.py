@@ -9,13 +9,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from millrace.events.webhooks import Webhook, at_pointer
+from millrace.events.webhooks import FIELDS, Webhook, WrongValue, at_pointer
 from serving.collector.dialects.arrival import Arrival, Event, Translation, check_size, content_of, message, read, time_of
 from serving.collector.refusals import invalid, too_large
 
 _any = msgspec.json.Decoder(Any)
 _FORM = "application/x-www-form-urlencoded"
-_FIELDS = {"message_id": "messageId", "user_id": "userId", "anonymous_id": "anonymousId", "previous_id": "previousId", "group_id": "groupId"}
 
 
 def translate(arrival: Arrival) -> Translation:
@@ -32,7 +31,7 @@ def translate(arrival: Arrival) -> Translation:
         check_size(msgspec.json.encode(element), place, arrival.limits)
         fallback = delivery if mapping.each is None else f"{delivery}-{number}"
         events.append(Event(place, _message(element, mapping, fallback, place)))
-    return Translation(events, names={name: _pointer(mapping, field) for field, name in _FIELDS.items()} | {"event": _pointer(mapping, "event")})
+    return Translation(events, names={name: _pointer(mapping, field) for field, name in FIELDS.items()} | {"event": _pointer(mapping, "event")})
 
 
 def _content(arrival: Arrival, body: bytes) -> Any:
@@ -53,24 +52,11 @@ def _elements(content: Any, mapping: Webhook, most: int) -> list[Any]:
 
 
 def _message(element: Any, mapping: Webhook, fallback: str, place: str) -> bytes:
-    def value(name: str, given: Any) -> Any:
-        try:
-            return given.value_in(element)
-        except ValueError as error:
-            raise invalid("wrong_type", f"{place}{given.at}", f"found {error}, allowed what sources.yml declares for {name}; send that or correct the mapping") from None
-
-    fields: dict[str, Any] = {}
-    for name, spelled in {**_FIELDS, "event": "event", "name": "name"}.items():
-        if (given := getattr(mapping, name)) is not None and (found := value(name, given)) is not None:
-            fields[spelled] = found if isinstance(found, str) else msgspec.json.encode(found).decode()
-    if mapping.timestamp is not None and (moment := value("timestamp", mapping.timestamp)) is not None:
-        fields["timestamp"] = moment if isinstance(moment, str) else time_of(moment)
-    for body in ("properties", "traits"):
-        if (declared := getattr(mapping, body)) is not None:
-            fields[body] = {key: found for key, given in declared.items() if (found := value(f"{body}.{key}", given)) is not None}
-    if mapping.properties is None and mapping.traits is None:
-        fields["traits" if mapping.type in ("identify", "group") else "properties"] = element if isinstance(element, dict) else {"body": element}
-    return message("webhook", element, type=mapping.type, **{"messageId": fallback, **fields})
+    try:
+        fields = mapping.fields_in(element, time_of)
+    except WrongValue as wrong:
+        raise invalid("wrong_type", f"{place}{wrong.at}", f"found {wrong.found}, allowed what sources.yml declares for {wrong.name}; send that or correct the mapping") from None
+    return message("webhook", element, **{"messageId": fallback, **fields})
 
 
 def _pointer(mapping: Webhook, field: str) -> str:
