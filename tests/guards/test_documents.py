@@ -96,7 +96,7 @@ def test_the_table_of_jobs_has_every_job() -> None:
 def test_the_table_of_tables_has_every_table_of_the_catalogue() -> None:
     view = load_definitions(DEFAULT_DIRECTORY).views["person"]
     catalogue = {table.name for table in vars(tables).values() if isinstance(table, tables.Table)}
-    catalogue |= {make("<view>", view).name for make in (tables.batch_view, tables.speed_view)} | {tables.profiles_table(view).name, tables.feature_set_table("<name>", pa.schema([])).name}
+    catalogue |= {make("<view>", view).name for make in (tables.batch_view, tables.speed_view)} | {tables.profiles_table(view).name, tables.feature_set_table("<name>", pa.schema([])).name, tables.entity_table("<name>").name}
     assert {name for row in cells("Tables") for name in re.findall(r"`([^`]+)`", row[0])} == catalogue
 
 

@@ -20,7 +20,7 @@ VIEW = View(key="node", traits={"counted": Trait(op="count")})
 CATALOGUE = {table.name: table.schema for table in vars(tables).values() if isinstance(table, tables.Table)}
 CATALOGUE |= {table.name: table.schema for table in (tables.speed_view("<view>", VIEW), tables.batch_view("<view>", VIEW), tables.profiles_table(VIEW))}
 SET = tables.feature_set_table("<name>", pa.schema([("at", tables.TIME), *RECEIPT]))
-CATALOGUE |= {SET.name: SET.schema}
+CATALOGUE |= {SET.name: SET.schema, "entities/<name>": tables.entity_table("<name>").schema}
 
 
 def rows(name: str, first: str) -> list[list[str]]:
