@@ -34,6 +34,13 @@ class EventTarget:
         self._seen.clear()
         self.digests = []
 
+    def noted(self, *, is_whole: bool) -> list[bytes]:
+        """Digests to be noted with a position: of the whole part, or of what came since the position before."""
+        found = self.digests
+        if not is_whole:
+            self.digests = []
+        return found
+
     def deliver(self, batch: Batch, rows: list[Row], as_of: datetime, known: set[bytes]) -> Delivered:
         """The broker has the messages of all rows that are not ``known`` when this returns."""
         digests = numbered(rows, self._seen)

@@ -13,14 +13,16 @@ from datetime import datetime
 from typing import Any
 
 from batch.sources.connector import Batch, Connector
+from batch.sources.database import Table
 from batch.sources.entities import Delivered, EntityTarget
 from batch.sources.files import Files
+from batch.sources.http import Pages
 from batch.sources.messages import EventTarget
 from batch.sources.positions import Positions
 from batch.sources.rejects import Rejects
 from batch.sources.shaping import Drift, Refused, Row, Shaper, shown
 from millrace.errors import ConfigurationError
-from millrace.events.pulls import AnyPull, FilesPull, OwnPull
+from millrace.events.pulls import AnyPull, FilesPull, HttpPull, JdbcPull, OwnPull
 from millrace.faults import crash_point
 from millrace.sending import EventSender
 from millrace.tables.delta import TenantTables
@@ -132,7 +134,7 @@ class Pulling:
         report.parts += 1
         if self._is_dry:
             return
-        digests = target.digests if isinstance(target, EventTarget) else []
+        digests = target.noted(is_whole=batch.is_whole) if isinstance(target, EventTarget) else []
         self._positions.note(batch.part, batch.position or {}, as_of=as_of, digests=digests, counts=report.counts())
         crash_point("pull.noted")
         log.info("noted source=%s parts=%d received=%d", report.source, report.parts, report.received)
@@ -155,7 +157,7 @@ def connector_of(pull: AnyPull) -> Connector:
     return _CONNECTORS[type(pull)](pull)
 
 
-_CONNECTORS: Mapping[type, Callable[[Any], Connector]] = {FilesPull: Files}
+_CONNECTORS: Mapping[type, Callable[[Any], Connector]] = {FilesPull: Files, JdbcPull: Table, HttpPull: Pages}
 
 
 def _own(pull: OwnPull) -> Connector:

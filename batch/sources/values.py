@@ -20,13 +20,14 @@ _POINT = re.compile(r"[+-]?\d{1,29}(?:\.\d{1,29})?(?:[eE][+-]?\d{1,2})?", re.ASC
 _COMMA = re.compile(r"[+-]?(?:\d{1,29}|\d{1,3}(?:\.\d{3})+)(?:,\d{1,29})?", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
 _PER_SECOND = {"seconds": 1, "milliseconds": 1_000}
+utc = ZoneInfo("UTC")
 _encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def from_json(text: str) -> Any:
     """The value of a JSON text, numbers exact."""
-    return plain(_decoder.decode(text), ZoneInfo("UTC"))
+    return plain(_decoder.decode(text), utc)
 
 
 def to_json(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from millrace.events.webhooks import Webhook
+from millrace.events.webhooks import Pointer, Webhook
 from millrace.spans import Span
 
 _ENTITY = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -118,6 +118,67 @@ class FilesPull(Pull):
         return self
 
 
+class JdbcPull(Pull):
+    """A table of PostgreSQL (``url: postgresql://host:5432/shop``). With a ``cursor``, a column that only grows, what is new; otherwise all of it every time.
+    ``overlap``: how far back of a cursor of times is read again, for rows that are committed late."""
+
+    kind: Literal["jdbc"]
+    url: Annotated[str, Field(pattern=r"^(jdbc:)?postgresql://[^@/?#]+/[^@/?#]+$")]
+    user: _Text | None = None
+    password_env: Variable | None = None
+    table: _Text
+    cursor: _Text | None = None
+    overlap: Annotated[Span, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_reading(self) -> "JdbcPull":
+        if self.snapshot and self.cursor:
+            raise ValueError("`snapshot` needs the whole table and `cursor` reads what is new; choose one")
+        return self
+
+
+class Paging(_Part):
+    """How one gets to the next page: ``page`` and ``offset`` count (from ``first``) until a page is empty or shorter than ``size``; ``cursor`` sends what stands at
+    the pointer ``next``, ``link`` follows it, or the header Link where no ``next`` is declared. ``parameter``: its name in the query."""
+
+    by: Literal["none", "page", "offset", "cursor", "link"] = "none"
+    parameter: _Text | None = None
+    first: int | None = None
+    size: Annotated[int, Field(ge=1)] | None = None
+    next: Pointer | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Paging":
+        if self.by == "cursor" and self.next is None:
+            raise ValueError("paging by cursor needs `next`, where the cursor stands in an answer, such as /meta/next")
+        return self
+
+
+class HttpPull(Pull):
+    """An address that answers with JSON. ``rows``: pointer to the array of rows. ``since``: a parameter that asks for what is new, from the largest value of the
+    column ``since_from``. ``token_env``: the variable that holds the token, sent in ``token_header``."""
+
+    kind: Literal["http"]
+    url: Annotated[str, Field(pattern=r"^https?://[^@?#]+$")]
+    params: dict[str, str | int] = Field(default_factory=dict)
+    rows: Pointer = ""
+    paging: Paging = Paging()
+    since: _Text | None = None
+    since_from: _Text | None = None
+    token_env: Variable | None = None
+    token_header: _Text = "Authorization"
+    token_prefix: str = "Bearer "
+    timeout: Annotated[Span, Field(ge=1)] = 30
+
+    @model_validator(mode="after")
+    def _both(self) -> "HttpPull":
+        if (self.since is None) != (self.since_from is None):
+            raise ValueError("`since` (the parameter) and `since_from` (the column it takes its value from) belong together")
+        if self.snapshot and self.since:
+            raise ValueError("`snapshot` needs all rows and `since` asks for what is new; choose one")
+        return self
+
+
 class OwnPull(Pull):
     """A connector of somebody's own: ``connector`` names a class on the Python path, ``module:Class``; ``options`` are given to it."""
 
@@ -126,8 +187,8 @@ class OwnPull(Pull):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-AnyPull = Annotated[FilesPull | OwnPull, Field(discriminator="kind")]
-KINDS = {"files": FilesPull, "own": OwnPull}
+AnyPull = Annotated[FilesPull | JdbcPull | HttpPull | OwnPull, Field(discriminator="kind")]
+KINDS = {"files": FilesPull, "jdbc": JdbcPull, "http": HttpPull, "own": OwnPull}
 
 
 def located(problem: Mapping[str, Any]) -> tuple[dict[str, Any], dict[int, tuple[str, ...]]]:
@@ -139,4 +200,4 @@ def located(problem: Mapping[str, Any]) -> tuple[dict[str, Any], dict[int, tuple
     model = KINDS.get(str(place.pop(2)) if len(place) > 2 else "", Pull)
     values = ("at", "text", "as")
     fifth = tuple(Column.model_fields) if place[2:3] == ["columns"] else values
-    return {**problem, "loc": tuple(place)}, {3: tuple(model.model_fields), 4: tuple(Webhook.model_fields), 5: fifth, 6: values}
+    return {**problem, "loc": tuple(place)}, {3: tuple(model.model_fields), 4: tuple((Paging if place[2:3] == ["paging"] else Webhook).model_fields), 5: fifth, 6: values}
