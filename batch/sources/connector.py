@@ -36,7 +36,8 @@ class Batch:
     ``rows``: a column each; text where the source has but text, ``arrow.json`` where a value may be anything. ``as_of``: when the part held this, for rows
     that do not say when they changed. ``position``: noted when the target has this batch and those of the part before it; None for more to come.
     ``place``: number of the first row in the part. ``unreadable``: what could not be made a row. ``is_whole``: with ``position``, the part has been read from its
-    beginning. ``deleted``, ``changed_at`` (microseconds since 1970), ``sequence``: a value a row, from sources that have them of their own (change records).
+    beginning. ``deleted``, ``changed_at`` (microseconds since 1970), ``sequence`` (orders changes of one instant), ``numbers`` (the source's own of each change): a value a row,
+    from sources that have them (change records).
     """
 
     part: str
@@ -49,6 +50,7 @@ class Batch:
     deleted: list[bool] = field(default_factory=list)
     changed_at: list[int] = field(default_factory=list)
     sequence: list[int] = field(default_factory=list)
+    numbers: list[str] = field(default_factory=list)
 
 
 class Connector(Protocol):

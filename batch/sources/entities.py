@@ -64,6 +64,8 @@ class EntityTarget:
             said, repeated = _observed(said, known)
         elif self._pull.snapshot:
             said = [self._back(one, as_of) for one in _reappeared(said, known)]
+        if batch.deleted:
+            said, repeated = _without_repeated_deletes(said, known)
         ids = {one.change_id for one in known} | self._would.keys()
         new = len({one.change_id for one in said} - ids)
         self._write(known, said)
@@ -99,10 +101,11 @@ class EntityTarget:
                 at = micros_of(values.pop(pull.changed_at), self._zone)
             except (KeyError, TypeError, ValueError):
                 return "wrong_type" if pull.changed_at in row.values else "missing_changed_at", pull.changed_at
-        number = batch.sequence[row.index] if batch.sequence else None
+        number = batch.numbers[row.index] if batch.numbers else None
+        sequence = batch.sequence[row.index] if batch.sequence else micros(as_of)
         attributes = None if deleted else to_json(values).decode()
         name = change_id(self._source, key, at, attributes, deleted=deleted, number=number)
-        return Statement(name, key, at, micros(as_of) if number is None else number, row.place, attributes, deleted, self._run_id)
+        return Statement(name, key, at, sequence, row.place, attributes, deleted, self._run_id)
 
     def _back(self, seen: tuple[Statement, bool], as_of: datetime) -> Statement:
         """A key that a snapshot did not have and the next has again holds from that one on, though its row says an earlier time."""
@@ -176,6 +179,20 @@ def _observed(said: list[Statement], known: list[Statement]) -> tuple[list[State
         if last is None or (last.attributes, last.deleted) != (one.attributes, one.deleted):
             new.append(one)
             holds[one.key] = one
+    return new, len(said) - len(new)
+
+
+def _without_repeated_deletes(said: list[Statement], known: list[Statement]) -> tuple[list[Statement], int]:
+    """A tombstone after a delete says nothing that was not said; what says it again is counted."""
+    gone = {one.said.key: one.said for one in versions(known) if one.valid_to is None}
+    new: list[Statement] = []
+    for one in said:
+        last = gone.get(one.key)
+        if one.deleted and last is not None and last.deleted and last.order < one.order:
+            continue
+        new.append(one)
+        if last is None or last.order < one.order:
+            gone[one.key] = one
     return new, len(said) - len(new)
 
 

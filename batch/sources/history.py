@@ -34,7 +34,7 @@ class Version(NamedTuple):
     valid_to: int | None
 
 
-def change_id(source: str, key: str, valid_from: int, attributes: str | None, *, deleted: bool, number: int | None = None) -> str:
+def change_id(source: str, key: str, valid_from: int, attributes: str | None, *, deleted: bool, number: str | None = None) -> str:
     """Equal for equal statements. ``number``: of sources that number their changes, so that going back to an earlier value within one instant is a change."""
     parts = [source, key, str(valid_from), "-" if attributes is None else f"={attributes}", str(deleted), str(number)]
     digest = hashlib.blake2b(digest_size=16)

@@ -14,6 +14,7 @@ from typing import Any
 
 from batch.sources.connector import Batch, Connector
 from batch.sources.database import Table
+from batch.sources.debezium import ChangeRecords
 from batch.sources.entities import Delivered, EntityTarget
 from batch.sources.files import Files
 from batch.sources.http import Pages
@@ -22,7 +23,7 @@ from batch.sources.positions import Positions
 from batch.sources.rejects import Rejects
 from batch.sources.shaping import Drift, Refused, Row, Shaper, shown
 from millrace.errors import ConfigurationError
-from millrace.events.pulls import AnyPull, FilesPull, HttpPull, JdbcPull, OwnPull
+from millrace.events.pulls import AnyPull, DebeziumPull, FilesPull, HttpPull, JdbcPull, OwnPull
 from millrace.faults import crash_point
 from millrace.sending import EventSender
 from millrace.tables.delta import TenantTables
@@ -157,7 +158,7 @@ def connector_of(pull: AnyPull) -> Connector:
     return _CONNECTORS[type(pull)](pull)
 
 
-_CONNECTORS: Mapping[type, Callable[[Any], Connector]] = {FilesPull: Files, JdbcPull: Table, HttpPull: Pages}
+_CONNECTORS: Mapping[type, Callable[[Any], Connector]] = {FilesPull: Files, JdbcPull: Table, HttpPull: Pages, DebeziumPull: ChangeRecords}
 
 
 def _own(pull: OwnPull) -> Connector:

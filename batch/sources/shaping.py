@@ -66,7 +66,8 @@ class Shaper:
         for index in range(len(batch.rows)):
             raw = {name: value for name, values in columns.items() if (value := values[index]) is not _ABSENT}
             text = to_json({name: value for name, value in raw.items() if value is not None})
-            problem = self._missing(raw) or self._converted(raw)
+            is_gone = bool(batch.deleted) and batch.deleted[index]  # then the key is enough
+            problem = (None if is_gone else self._missing(raw)) or self._converted(raw)
             if problem is None:
                 values = {name: value for name, value in raw.items() if value is not None}
                 rows.append(Row(index, batch.place + index, values, hashlib.blake2b(text, digest_size=16).digest()))

@@ -84,7 +84,7 @@ class Pull(_Part):
     def _complete(self) -> "Pull":
         if (self.events is None) == (self.entity is None):
             raise ValueError("one of `events` (how a row becomes a message) and `entity` (the name of what rows speak of, such as customers) is needed")
-        if self.entity and not self.key and getattr(self, "kind", "") != "debezium":
+        if self.entity and not self.key:
             raise ValueError("an entity needs a `key`, such as `key: [customer_id]`")
         if self.events and (self.key or self.changed_at or self.deleted or self.snapshot):
             raise ValueError("`key`, `changed_at`, `deleted` and `snapshot` are of entities; events have a mapping only")
@@ -179,6 +179,21 @@ class HttpPull(Pull):
         return self
 
 
+class DebeziumPull(Pull):
+    """Change records of a table in a Kafka topic, in the envelope of Debezium as JSON. The time of a change is the database's. Events also have the column
+    ``__op`` (c, u, d, or r for a row of a snapshot)."""
+
+    kind: Literal["debezium"]
+    bootstrap: _Text
+    topic: _Text
+
+    @model_validator(mode="after")
+    def _by_record(self) -> "DebeziumPull":
+        if self.changed_at or self.deleted or self.snapshot:
+            raise ValueError("change records say themselves when they changed and what is gone; leave out `changed_at`, `deleted` and `snapshot`")
+        return self
+
+
 class OwnPull(Pull):
     """A connector of somebody's own: ``connector`` names a class on the Python path, ``module:Class``; ``options`` are given to it."""
 
@@ -187,8 +202,8 @@ class OwnPull(Pull):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-AnyPull = Annotated[FilesPull | JdbcPull | HttpPull | OwnPull, Field(discriminator="kind")]
-KINDS = {"files": FilesPull, "jdbc": JdbcPull, "http": HttpPull, "own": OwnPull}
+AnyPull = Annotated[FilesPull | JdbcPull | HttpPull | DebeziumPull | OwnPull, Field(discriminator="kind")]
+KINDS = {"files": FilesPull, "jdbc": JdbcPull, "http": HttpPull, "debezium": DebeziumPull, "own": OwnPull}
 
 
 def located(problem: Mapping[str, Any]) -> tuple[dict[str, Any], dict[int, tuple[str, ...]]]:
