@@ -44,14 +44,23 @@ class Files:
             raise ConfigurationError(f"path {pull.path}: {type(error).__name__}; a folder or the URL of one is needed, such as s3://bucket/folder") from None
 
     def batches(self, noted: Mapping[str, Position]) -> Iterator[Batch]:
+        refused: list[str] = []
         for file in self._found():
-            name = file.path.removeprefix(self._folder).lstrip("/")
-            last = noted.get(name)
-            if last and (last["size"], last["modified"]) == (file.size, file.mtime_ns):
-                continue
-            position = {"size": file.size, "modified": file.mtime_ns, "digest": self._digest(file)}
-            if last and last["digest"] == position["digest"]:
-                continue
+            try:
+                yield from self._changed(file, noted)
+            except SourceUnavailable as error:  # one file keeps no other from being read
+                refused.append(str(error))
+        if refused:
+            raise SourceUnavailable("; ".join(refused))
+
+    def _changed(self, file: FileInfo, noted: Mapping[str, Position]) -> Iterator[Batch]:
+        """The batches of a file that is not as it was noted."""
+        name = file.path.removeprefix(self._folder).lstrip("/")
+        last = noted.get(name)
+        if last and (last["size"], last["modified"]) == (file.size, file.mtime_ns):
+            return
+        position = {"size": file.size, "modified": file.mtime_ns, "digest": self._digest(file)}
+        if not last or last["digest"] != position["digest"]:
             yield from self._batches(file, name, position)
 
     def _found(self) -> list[FileInfo]:
@@ -68,8 +77,11 @@ class Files:
         return sorted(ready, key=lambda one: (one.mtime_ns or 0, one.path))
 
     def _digest(self, file: FileInfo) -> str:
-        with self._store.open_input_stream(file.path, compression=None) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        try:
+            with self._store.open_input_stream(file.path, compression=None) as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{file.base_name} cannot be read ({type(error).__name__}); let this user read it") from None
 
     def _batches(self, file: FileInfo, name: str, position: Position) -> Iterator[Batch]:
         as_of = datetime.fromtimestamp((file.mtime_ns or 0) // 1_000 / 1e6, UTC)

@@ -19,6 +19,9 @@ from millrace.sending import EventSender, Outgoing
 AT_ONCE = 1_000
 """Records that are sent before the broker's answers are waited for."""
 
+LARGEST = 900_000
+"""Bytes of a message: a broker takes records of 1 MB, with key and headers."""
+
 
 class EventTarget:
     """One source's messages. ``sender``: None for a dry run. ``digests``: of the rows of the part so far, the number of equal ones included."""
@@ -52,8 +55,10 @@ class EventTarget:
                 unchanged += 1
             elif isinstance(found := self.message(batch, row, digest, as_of), Refused):
                 refused.append(found)
+            elif len(text := to_json(found)) > LARGEST:
+                refused.append(Refused(row.place, "too_large", None, to_json(row.values).decode()))
             else:
-                outgoing.append(Outgoing(found["messageId"], to_json(found), self._source))
+                outgoing.append(Outgoing(found["messageId"], text, self._source))
         if self._sender is not None:
             for start in range(0, len(outgoing), AT_ONCE):
                 self._sender.send(outgoing[start : start + AT_ONCE])

@@ -122,7 +122,9 @@ def _date_or_time(value: Any, column: Column, zone: ZoneInfo) -> str:
         raise ValueError
     text = value.strip()
     found = datetime.strptime(text, column.format) if column.format else datetime.fromisoformat(text)
-    return found.date().isoformat() if column.type == "date" else _time_text(found, zone)
+    if column.type == "time":
+        return _time_text(found, zone)
+    return (found.astimezone(zone) if found.tzinfo else found).date().isoformat()
 
 
 def micros_of(text: str, zone: ZoneInfo) -> int:

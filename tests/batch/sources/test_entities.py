@@ -153,3 +153,13 @@ def test_an_unknown_source_is_told_with_the_nearest_name(pulled):
     pulled.pull("--source", "crn")
     assert pulled.code == 2
     assert "did you mean 'crm'" in pulled.err
+
+
+def test_a_file_that_is_refused_keeps_no_other_file_from_being_taken(pulled):
+    pulled.declare(crm=CRM)
+    pulled.put("a.csv", HEADER + '1,"Bonn,5,2026-01-01\n')
+    pulled.put("b.csv", HEADER + "2,Ulm,5,2026-01-01\n")
+    assert "a.csv: a quote that opens in line 2" in pulled.pull()["error"]
+    assert (pulled.code, [row["key"] for row in pulled.versions()]) == (1, ["2"])
+    pulled.put("a.csv", HEADER + "1,Bonn,5,2026-01-01\n")
+    assert (pulled.pull()["taken"], pulled.code) == (1, 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from millrace.definitions import load_definitions
+from millrace.definitions import Definitions, load_definitions
 from millrace.errors import ConfigurationError
 
 VIEWS = "person: {key: node, traits: {orders: {event: Order Completed, op: count}}}\n"
@@ -18,6 +18,16 @@ def load(folder, text):
 def test_a_pull_stands_beside_what_a_source_says_already(tmp_path):
     source = load(tmp_path, f"crm: {{party: third, retention: 90d, pull: {{{FILES}, entity: customers, key: [id], columns: {{id: text, at: {{type: time, format: '%Y'}}}}}}}}").source("crm")
     assert (source.party, source.pull.entity, source.pull.columns["at"].format) == ("third", "customers", "%Y")
+
+
+def test_pulls_of_every_kind_survive_json(tmp_path):
+    web = "url: 'https://a.b/c', paging: {by: cursor, next: /n}, snapshot: true"
+    table = "url: 'postgresql://h/d', table: t, cursor: c, overlap: 5m"
+    target = "entity: customers, key: [id]"
+    kinds = [f"{FILES}, quiet: 1m", f"kind: http, {web}", f"kind: jdbc, {table}", "kind: debezium, bootstrap: 'a:1', topic: t", "kind: own, connector: 'a:B', options: {x: 1}"]
+    events = f"{FILES}, events: {{event: x, user_id: /u, properties: {{n: {{at: /n, as: number}}}}}}"
+    found = load(tmp_path, "\n".join(f"s{number}: {{pull: {{{text}}}}}" for number, text in enumerate([*(f"{kind}, {target}" for kind in kinds), events])))
+    assert Definitions.from_json(found.to_json()) == found
 
 
 @pytest.mark.parametrize(
