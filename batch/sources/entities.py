@@ -13,8 +13,9 @@ from deltalake.exceptions import DeltaError
 from batch.sources.connector import Batch, SourceUnavailable
 from batch.sources.history import Statement, Version, change_id, merged, versions
 from batch.sources.shaping import Refused, Row
-from batch.sources.values import micros_of, to_boolean, to_json
+from batch.sources.values import micros_of, plain, to_boolean, to_json
 from millrace.events.pulls import Pull
+from millrace.events.webhooks import WrongValue, mapped
 from millrace.tables.catalogue import entity_table
 from millrace.tables.delta import TenantTables, conform
 from millrace.times import micros
@@ -87,6 +88,13 @@ class EntityTarget:
     def _statement(self, batch: Batch, row: Row, as_of: datetime) -> Statement | tuple[str, str]:
         """What the row says; the reason and the column when it says nothing that can be used."""
         pull, values = self._pull, dict(row.values)
+        if pull.attributes:
+            is_gone = bool(batch.deleted) and batch.deleted[row.index]  # then there is but the key
+            declared = {name: pull.attributes[name] for name in pull.key} if is_gone else pull.attributes
+            try:
+                values = plain(mapped(declared, row.values, is_exact=True), self._zone)
+            except WrongValue as wrong:
+                return "wrong_type", wrong.at.lstrip("/") or wrong.name
         parts = [values.get(name) for name in pull.key]
         if any(part is None or part == "" for part in parts):
             return "missing_key", next(name for name in pull.key if values.get(name) in (None, ""))
@@ -97,10 +105,12 @@ class EntityTarget:
             return "wrong_type", pull.deleted or ""
         at = batch.changed_at[row.index] if batch.changed_at else micros(as_of)
         if pull.changed_at:
+            if (text := values.pop(pull.changed_at, None)) is None:
+                return "missing_changed_at", pull.changed_at
             try:
-                at = micros_of(values.pop(pull.changed_at), self._zone)
-            except (KeyError, TypeError, ValueError):
-                return "wrong_type" if pull.changed_at in row.values else "missing_changed_at", pull.changed_at
+                at = micros_of(text, self._zone)
+            except (TypeError, ValueError):
+                return "wrong_type", pull.changed_at
         number = batch.numbers[row.index] if batch.numbers else None
         sequence = batch.sequence[row.index] if batch.sequence else micros(as_of)
         attributes = None if deleted else to_json(values).decode()

@@ -74,6 +74,8 @@ def converter(column: Column, *, decimal: str, zone: ZoneInfo) -> Callable[[Any]
     """What makes a plain value one of the declared type; it raises ValueError for what is none."""
     if column.type == "number":
         return lambda value: _number(value, decimal)
+    if column.type == "micros":
+        return lambda value: _exact(Decimal(_number(value, decimal)).scaleb(-6))
     if column.type == "integer":
         return lambda value: _integer(value, decimal)
     if column.type in ("date", "time"):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from millrace.events.webhooks import Pointer, Webhook
+from millrace.events.webhooks import Given, Pointer, Webhook
 from millrace.spans import Span
 
 _ENTITY = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -47,10 +47,10 @@ class _Part(BaseModel):
 
 
 class Column(_Part):
-    """What a column holds: ``number`` is an exact decimal, ``time`` ISO 8601, or what ``format`` says (as of strptime, or seconds or milliseconds since 1970), ``json`` anything. A row without a
+    """What a column holds: ``number`` is an exact decimal, ``micros`` one that is written in millionths, ``time`` ISO 8601, or what ``format`` says (as of strptime, or seconds or milliseconds since 1970), ``json`` anything. A row without a
     column that is not ``optional`` is rejected; an empty value is an absent one."""
 
-    type: Literal["text", "number", "integer", "boolean", "date", "time", "json"] = "text"
+    type: Literal["text", "number", "micros", "integer", "boolean", "date", "time", "json"] = "text"
     format: _Text | None = None
     optional: bool = False
 
@@ -67,13 +67,14 @@ def _spelled(value: Any) -> Any:
 
 class Pull(_Part):
     """What all kinds share. A row becomes a message (``events``) or a version of an entity (``entity``). ``columns``: what is declared of them; others are taken
-    as they come. ``zone``: of times that name none. ``decimal``: the mark before the decimals in text; with a comma, points group thousands."""
+    as they come. ``attributes``: what of a row an entity keeps, and under which names; key and changed_at are then among these. ``zone``: of times that name none. ``decimal``: the mark before the decimals in text; with a comma, points group thousands."""
 
     columns: dict[str, Annotated[Column, BeforeValidator(_spelled)]] = Field(default_factory=dict)
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     decimal: Literal[".", ","] = "."
     events: Webhook | None = None
     entity: Annotated[str, AfterValidator(_entity_name)] | None = None
+    attributes: dict[str, Given] | None = None
     key: tuple[_Text, ...] = ()
     changed_at: _Text | None = None
     deleted: _Text | None = None
@@ -86,11 +87,13 @@ class Pull(_Part):
             raise ValueError("one of `events` (how a row becomes a message) and `entity` (the name of what rows speak of, such as customers) is needed")
         if self.entity and not self.key:
             raise ValueError("an entity needs a `key`, such as `key: [customer_id]`")
-        if self.events and (self.key or self.changed_at or self.deleted or self.snapshot):
-            raise ValueError("`key`, `changed_at`, `deleted` and `snapshot` are of entities; events have a mapping only")
+        if self.events and (self.key or self.changed_at or self.deleted or self.snapshot or self.attributes):
+            raise ValueError("`key`, `attributes`, `changed_at`, `deleted` and `snapshot` are of entities; events have a mapping only")
+        if self.attributes and (unknown := [name for name in (*self.key, self.changed_at, self.deleted) if name and name not in self.attributes]):
+            raise ValueError(f"{', '.join(unknown)}: not among the `attributes`, whose names `key`, `changed_at` and `deleted` use")
         if self.events and self.events.each is not None:
             raise ValueError("`each` is of webhooks: a row is one event")
-        if self.changed_at and self.columns.get(self.changed_at, Column(type="time")).type not in ("time", "date"):
+        if self.changed_at and not self.attributes and self.columns.get(self.changed_at, Column(type="time")).type not in ("time", "date"):
             raise ValueError(f"column {self.changed_at} says when a row changed; declare it as `time`")
         return self
 

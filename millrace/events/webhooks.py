@@ -7,7 +7,7 @@ is to become: text, number (from text such as "19.90"), seconds or milliseconds 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -54,8 +54,8 @@ class Value(BaseModel):
             raise ValueError("one of `at` (a pointer) and `text` is needed")
         return self
 
-    def value_in(self, element: Any) -> Any:
-        """The value; None when it is absent. ValueError says what was found instead of what is declared."""
+    def value_in(self, element: Any, *, is_exact: bool = False) -> Any:
+        """The value; None when it is absent. ValueError says what was found instead of what is declared. ``is_exact``: numbers of text as decimals, not doubles."""
         if self.text is not None:
             return self.text
         found = at_pointer(element, self.at or "")
@@ -63,7 +63,7 @@ class Value(BaseModel):
             return found
         if self.become == "text":
             return _as_text(found)
-        number = _as_number(found)
+        number = _as_number(found, is_exact=is_exact)
         return number if self.become == "number" else number * (1000 if self.become == "seconds" else 1)
 
 
@@ -75,12 +75,12 @@ def _as_text(found: Any) -> str:
     return str(found)
 
 
-def _as_number(found: Any) -> int | float | Decimal:
+def _as_number(found: Any, *, is_exact: bool) -> int | float | Decimal:
     if isinstance(found, int | float | Decimal) and not isinstance(found, bool):
         return found
     if not isinstance(found, str) or not _NUMBER.fullmatch(found.strip()):
         raise ValueError("something that is no number")
-    return float(found) if "." in found else int(found)
+    return (Decimal(found.strip()) if is_exact else float(found)) if "." in found else int(found)
 
 
 def _spelled(value: Any) -> Any:
@@ -129,15 +129,21 @@ class Webhook(BaseModel):
             fields["timestamp"] = moment if isinstance(moment, str) else time_of(moment)
         for body in ("properties", "traits"):
             if (declared := getattr(self, body)) is not None:
-                fields[body] = {key: found for key, given in declared.items() if (found := _found(f"{body}.{key}", given, element)) is not None}
+                fields[body] = mapped(declared, element, within=f"{body}.")
         if self.properties is None and self.traits is None:
             fields["traits" if self.type in ("identify", "group") else "properties"] = element if isinstance(element, dict) else {"body": element}
         return fields
 
 
-def _found(name: str, given: Value | None, element: Any) -> Any:
+def mapped(declared: Mapping[str, Value], element: Any, *, within: str = "", is_exact: bool = False) -> dict[str, Any]:
+    """The values that are declared, by name, without those that are absent. WrongValue when one is not what is declared; ``within`` stands before its name."""
+    found = ((name, _found(f"{within}{name}", given, element, is_exact=is_exact)) for name, given in declared.items())
+    return {name: value for name, value in found if value is not None}
+
+
+def _found(name: str, given: Value | None, element: Any, *, is_exact: bool = False) -> Any:
     try:
-        return None if given is None else given.value_in(element)
+        return None if given is None else given.value_in(element, is_exact=is_exact)
     except ValueError as error:
         raise WrongValue(name, (given and given.at) or "", str(error)) from None
 

@@ -79,3 +79,23 @@ def test_the_connector_of_the_document_is_pulled_like_any_other(pulled, tmp_path
     pulled.declare(till={"kind": "own", "connector": "my_sources:Sqlite", "entity": "visits", "key": ["visit"]})
     pulled.pull()
     assert pulled.code == 2 and "a class on the Python path is needed" in pulled.err
+
+
+def test_ad_costs_of_three_platforms_are_one_table_of_exact_costs(pulled, tmp_path):
+    for name, folder in (("google_ads", "google"), ("meta_ads", "meta"), ("tiktok_ads", "tiktok")):
+        DECLARED[name]["pull"] |= {"path": str(pulled.folder / folder), "quiet": "0s"}
+    (pulled.definitions / "sources.yml").write_text(yaml.safe_dump({name: DECLARED[name] for name in ("google_ads", "meta_ads", "tiktok_ads")}), encoding="utf-8")
+    header = "Day,Campaign ID,Campaign,Currency code,Cost (micros),Clicks,Impressions\n"
+    pulled.put("google/a.csv", header + "2026-05-01,17,Spring,EUR,1230001,4,100\n2026-05-02,17,Spring,EUR,10,0,3\n")
+    pulled.put("meta/a.jsonl", '{"date_start": "2026-05-01", "campaign_id": "17", "campaign_name": "Spring", "account_currency": "EUR", "spend": "0.1", "clicks": "2", "impressions": "9"}\n')
+    tiktok = '{"dimensions": {"campaign_id": 17}, "day": "2026-05-01 00:00:00", "metrics": {"campaign_name": "Spring", "currency": "EUR", "spend": "0.123456789", "clicks": "1", "impressions": 5}}\n'
+    pulled.put("tiktok/a.jsonl", tiktok)
+    assert pulled.pull()["taken"] == 2
+    pulled.put("google/b.csv", header + "2026-05-02,17,Spring,EUR,20,1,3\n")
+    assert pulled.pull()["taken"] == 1
+    connection = duckdb.connect()
+    connection.load_extension(str(files("duckdb_extension_delta") / "extensions" / f"v{duckdb.__version__}" / "delta.duckdb_extension"))
+    rows = connection.sql(block("duckdb").replace("data/default", f"{tmp_path}/t")).fetchall()
+    assert [(channel, str(cost), clicks) for channel, cost, clicks in rows] == [("google_ads", "1.230021000", 5), ("meta_ads", "0.100000000", 2), ("tiktok_ads", "0.123456789", 1)]
+    assert {row["attributes"]["date"] for row in pulled.versions("ad_spend")} == {"2026-05-01", "2026-05-02"}
+    assert {frozenset(row["attributes"]) for row in pulled.versions("ad_spend")} == {frozenset({"channel", "date", "campaign_id", "campaign_name", "cost", "currency", "clicks", "impressions"})}

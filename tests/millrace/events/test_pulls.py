@@ -43,6 +43,7 @@ def test_pulls_of_every_kind_survive_json(tmp_path):
         (f"{FILES}, entity: Customers, key: [id]", "entity name 'Customers' is not allowed"),
         (f"{FILES}, events: {{event: x, user_id: /u}}, snapshot: true", "are of entities"),
         (f"{FILES}, events: {{event: x, user_id: /u, each: /a}}", "a row is one event"),
+        (f"{FILES}, entity: customers, key: [id], attributes: {{number: /id}}", "id: not among the `attributes`"),
         (f"{FILES}, entity: customers, key: [id], zone: Mars", "zone 'Mars' is unknown"),
         (f"{FILES}, entity: customers, key: [id], encoding: utf-99", "encoding 'utf-99' is unknown"),
         (f"{FILES}, entity: customers, key: [id], columns: {{a: {{type: text, format: x}}}}", "`format` is for dates and times"),
