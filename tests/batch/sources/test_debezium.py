@@ -78,6 +78,28 @@ def test_changes_of_one_millisecond_keep_their_order_and_a_tombstone_alone_delet
 
 
 @pytest.mark.stack
+def test_a_tombstone_that_comes_in_a_later_run_than_its_delete_changes_nothing(pulled, topic):
+    pull, send = topic
+    declare(pulled, pull)
+    send(INSERT, DELETE)
+    pulled.pull()
+    before = pulled.versions()
+    send(({"id": 1}, None))
+    assert pulled.pull()["unchanged"] == 1
+    assert pulled.versions() == before
+
+
+@pytest.mark.stack
+def test_changes_without_a_number_of_their_own_are_told_apart_by_their_place_in_the_topic(pulled, topic, history_of):
+    pull, send = topic
+    declare(pulled, pull)
+    for city in ("Bonn", "Kiel", "Bonn"):
+        send(({"id": 1}, {"op": "u", "after": {"id": 1, "city": city}, "source": {"ts_ms": DAY}}))
+    assert pulled.pull()["taken"] == 3
+    assert history_of("1", "city")[-1] == ("Bonn", "01-02", None)
+
+
+@pytest.mark.stack
 def test_what_is_no_change_is_rejected_with_its_bytes(pulled, topic):
     pull, send = topic
     declare(pulled, pull)
