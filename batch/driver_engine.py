@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.counted import POSITION, keys_in_history, repeated_rows
-from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
+from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T
+from batch.log_values import LogValues
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from batch.respelling import AS_WRITTEN, Respelling
@@ -65,7 +66,7 @@ class DriverEngine:
 
     def _with_values(self, rows: pa.Table, definitions: Definitions) -> pa.Table:
         found = self._respelling.rows(rows).drop_columns(["payload"])
-        for name, values in typed_values(rows["payload"], specs_of(definitions)).items():
+        for name, values in LogValues.of(definitions).columns(rows["payload"], rows["event_time"]).items():
             found = found.append_column(name, values)
         return found
 

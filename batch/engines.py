@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from batch.parts import Part
 from millrace.definitions import Definitions
-from millrace.events.messages import MessageReader, value_columns, value_specs
 from millrace.tables.catalogue import EVENTS, Table
 
 T = TypeVar("T")
@@ -74,13 +73,3 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-def typed_values(payloads: pa.ChunkedArray, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:
-    """The typed values of messages by column name, read as the speed layer read them. ``specs``: see ``messages.value_specs``."""
-    return value_columns(MessageReader(path for path, _ in specs).read(payloads), specs)
-
-
-def specs_of(definitions: Definitions) -> list[tuple[str, str]]:
-    """What the states of all views read from messages."""
-    return value_specs(state for view in definitions.states.values() for state in view)

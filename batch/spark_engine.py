@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from batch.counted import POSITION, judged
-from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T, specs_of, typed_values
+from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T
+from batch.log_values import LogValues
 from batch.merging import differing_rows, merge_rows
 from batch.parts import Part
 from batch.respelling import AS_WRITTEN, Respelling
@@ -24,7 +25,6 @@ from millrace.traits.traits import State
 Kernel = Callable[[pa.Table], pa.Table]
 FOLDED_AT_ONCE = 1_000_000
 """Events of a partition that are folded together; the partial rows of a larger partition (one very busy node) are merged in it."""
-
 
 _WORKING = {
     "spark.sql.adaptive.enabled": "true",
@@ -52,7 +52,7 @@ class SparkEngine:
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         log = self._spark.read.format("delta").load(self._tables.path(EVENTS))
         history = log.filter(F.col("epoch") <= after) if after > NOTHING else None
-        rows = with_values(respelt(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), self._respelling), specs_of(definitions))
+        rows = with_values(respelt(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), self._respelling), LogValues.of(definitions))
         marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
         escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
         at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
@@ -149,18 +149,18 @@ def respelt(log: DataFrame, respelling: Respelling) -> DataFrame:
     return rows.filter(F.col("epoch") > respelling.until).unionByName(old.mapInArrow(kernel, old.schema))
 
 
-def with_values(log: DataFrame, specs: list[tuple[str, str]]) -> DataFrame:
-    """The log's rows with typed values in the place of their payloads: only payloads go to Python and only values come back."""
-    kinds = {name: values.type for name, values in typed_values(pa.chunked_array([], pa.string()), specs).items()}
+def with_values(log: DataFrame, values: LogValues) -> DataFrame:
+    """The log's rows with typed values in the place of their payloads: only payloads and times go to Python and only values come back."""
+    kinds = values.types()
     if not kinds:
         return log.select(*LOG_COLUMNS)
 
-    def read(payloads: pa.Array) -> pa.Array:
-        found = typed_values(pa.chunked_array([payloads]), specs)
+    def read(payloads: pa.Array, times: pa.Array) -> pa.Array:
+        found = values.columns(pa.chunked_array([payloads]), times)
         return pa.StructArray.from_arrays(list(found.values()), names=list(found))
 
-    values = F.arrow_udf(read, ddl(pa.schema(list(kinds.items()))))("payload").alias("values")
-    return log.select(*LOG_COLUMNS, values).select(*LOG_COLUMNS, *(f"values.{name}" for name in kinds))
+    found = F.arrow_udf(read, ddl(pa.schema([*kinds.items()])))("payload", "event_time").alias("values")
+    return log.select(*LOG_COLUMNS, found).select(*LOG_COLUMNS, *(f"values.{name}" for name in kinds))
 
 
 def ddl(schema: pa.Schema) -> str:

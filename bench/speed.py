@@ -17,7 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
-from millrace.events.messages import BODIES, ENVELOPE, TRAIT_PATHS, value_specs
+from millrace.events.messages import BODIES, ENVELOPE, TRAIT_PATHS
+from millrace.events.values import value_specs
 from millrace.keys import load_or_create_keys
 from millrace.local.broker import Broker
 from millrace.session import create_session

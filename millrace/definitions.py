@@ -10,8 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
+from millrace.enrichment.paths import families_of
+from millrace.enrichment.rules import Enrichment
+from millrace.enrichment.settings import read_enrichment
 from millrace.errors import ConfigurationError
 from millrace.events.pulls import located
 from millrace.events.sources import UNDECLARED, Breaker, Source, Sources
@@ -50,21 +53,30 @@ _VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 class Definitions(BaseModel):
     """What a tenant has declared. ``views`` by name; ``person`` is the view whose traits a profile shows. ``identity``: who is one person.
-    ``segments``: rules over the traits of a person. ``sources``: where events come from. ``tracking_plan``: what their messages look like."""
+    ``segments``: rules over the traits of a person. ``sources``: where events come from. ``tracking_plan``: what their messages look like.
+    ``enrichment``: the rules of values that are computed from theirs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    enrichment: Enrichment = Field(default_factory=Enrichment)
     views: dict[str, View]
     identity: IdentityRules = Field(default_factory=IdentityRules)
     segments: Segments = Field(default_factory=dict)
     sources: Sources = Field(default_factory=dict)
     tracking_plan: TrackingPlan = ()
 
+    @field_validator("views")
+    @classmethod
+    def _under_rules(cls, views: dict[str, View], info: ValidationInfo) -> dict[str, View]:
+        """States that read enriched values are named by the rules of these."""
+        rules = info.data.get("enrichment")
+        return views if rules is None else {name: view.under(rules.digest) for name, view in views.items()}
+
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change when a declaration, or the name under which a state is kept, changes (comments, order and descriptions do not count)."""
         shown = self._shown()
-        for name in ("segments", "sources", "tracking_plan"):  # no state depends on them
+        for name in ("segments", "sources", "tracking_plan", "enrichment"):  # no state depends on them; names of states tell the rules of enriched values
             shown.pop(name, None)
         del shown["identity"]["linkage"]  # it only proposes: no state and no person depends on it
         if shown["identity"]["normaliser"] == FIRST_NORMALISER:
@@ -93,9 +105,18 @@ class Definitions(BaseModel):
         """Text from which ``from_json`` makes equal definitions: kept in each manifest."""
         return json.dumps(self._shown(), ensure_ascii=False)
 
+    @cached_property
+    def enriched_families(self) -> tuple[str, ...]:
+        """Families of enriched values that some state reads."""
+        return families_of(path for states in self.states.values() for state in states for path, _ in state.reads)
+
     def _shown(self) -> dict[str, Any]:
-        """The rules of identity with their defaults: a later version of Millrace may have others."""
-        return self.model_dump(mode="json", exclude_defaults=True) | {"identity": self.identity.model_dump(mode="json")}
+        """The rules of identity, and those of enriched values that are asked for, with their defaults: a later version of Millrace may have others."""
+        shown = self.model_dump(mode="json", exclude_defaults=True, exclude={"enrichment"}) | {"identity": self.identity.model_dump(mode="json")}
+        asked = self.enrichment.model_dump(mode="json", exclude_defaults=True, exclude={"versions"}) | (
+            {"versions": self.enrichment.versions} if self.enriched_families else {}
+        )
+        return shown | ({"enrichment": asked} if asked else {})
 
     @classmethod
     def from_json(cls, text: str) -> "Definitions":
@@ -122,9 +143,14 @@ def load_definitions(directory: str | Path) -> Definitions:
     problems += _sources_problems(sources_path, sources)
     plan, plan_problems = read_plan(directory / "tracking_plan", _sentence)
     problems += plan_problems
+    enrichment, enrichment_problems = read_enrichment(directory / "enrichment.yml", _sentence)
+    problems += enrichment_problems
     if problems:
         raise ConfigurationError(problems)
-    return Definitions(views=found, identity=rules, segments=segments, sources=sources, tracking_plan=plan)
+    definitions = Definitions(enrichment=enrichment, views=found, identity=rules, segments=segments, sources=sources, tracking_plan=plan)
+    if problems := [f"{directory / 'enrichment.yml'}: {problem}" for problem in enrichment.problems_with(definitions.enriched_families)]:
+        raise ConfigurationError(problems)
+    return definitions
 
 
 def _optional(path: Path) -> Any:

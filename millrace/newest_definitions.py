@@ -22,8 +22,8 @@ class NewestDefinitions:
     def __init__(self, directory: Path, definitions: Definitions | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.problem: str | None = None
         self._directory, self._clock, self._lock = directory, clock, threading.Lock()
-        self._seen = self._files()
         self._newest = load_definitions(directory) if definitions is None else definitions
+        self._seen = self._files()
         self._looked_at = clock()
 
     def __call__(self) -> Definitions:
@@ -48,6 +48,7 @@ class NewestDefinitions:
 
     def _files(self) -> dict[str, tuple[int, int]]:
         try:
-            return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in [*self._directory.glob("*.yml"), *self._directory.glob("tracking_plan/*.json")]}
+            paths = [*self._directory.glob("*.yml"), *self._directory.glob("tracking_plan/*.json"), *(Path(file.path) for file in self._newest.enrichment.files)]
+            return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths if path.exists()}
         except OSError:
             return {}

@@ -25,7 +25,7 @@ from millrace.tables.ledger import NOTHING
 
 def counted_events(tables: TenantTables, definitions: Definitions, views: Sequence[ViewFeatures], *, head: int, respelling: Respelling) -> pa.Table:
     """The events that count, up to a head, with the values that the views read."""
-    narrow = Definitions(views={view.name: view.view for view in views}, identity=definitions.identity)
+    narrow = Definitions(enrichment=definitions.enrichment, views={view.name: view.view for view in views}, identity=definitions.identity)
     found: pa.Table = DriverEngine(tables, respelling).log_slice(narrow, after=NOTHING, until=head, served=NOTHING).counted
     return found
 

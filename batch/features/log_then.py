@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 
 from batch.counted import judged
 from batch.engines import LOG_COLUMNS
+from batch.log_values import LogValues
 from batch.respelling import Respelling
 from batch.spark_engine import ddl, respelt, whole, with_values
 from millrace.definitions import Definitions
-from millrace.events.messages import value_specs
 from millrace.features import ViewFeatures
 from millrace.identity.edges import edges_of
 from millrace.tables.catalogue import BATCH_EDGES, EDGES, EVENTS
@@ -55,7 +55,7 @@ class Log:
         found = self.counted().filter(reduce(or_, map(_chosen, states)))
         if nodes is not None:
             found = found.join(F.broadcast(nodes), on="node", how="left_semi")
-        values = with_values(found, value_specs(states))
+        values = with_values(found, LogValues.of(self.definitions, states))
         return values.select(*FOLDED, *(name for name in values.columns if name not in LOG_COLUMNS))
 
     def edges(self) -> DataFrame:

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 from millrace.events.json_values import DEEPEST, parse_object, scaled_number, text_of
 from millrace.events.message_bounds import is_bounded, not_utf8
 from millrace.traits.algebra import NUMBER_TYPE
-from millrace.traits.fold import PLAIN_PATHS, decimals, value_column
-from millrace.traits.traits import State
+from millrace.traits.fold import decimals
 
 ENVELOPE = ("type", "messageId", "userId", "anonymousId", "previousId", "event", "name", "timestamp")
 BODIES = ("properties", "traits", "context")
@@ -33,13 +32,15 @@ _UNREAD = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 class Messages:
     """Messages as read, one a text of the column. ``problems``: the reason why a row has none, by row; its fields and values are null. ``unusable``: by path,
-    the rows of which ``value`` was asked for a number and found something else; it is null like one that is absent."""
+    the rows of which ``value`` was asked for a number and found something else; it is null like one that is absent. ``untold``: by enriched path and row, why
+    it is null although the message says something there."""
 
     def __init__(self, read: list[Any], strict: dict[int, dict[str, Any]], problems: dict[int, str], attributes: dict[str, tuple[str, ...]]) -> None:
         self.problems = problems
         self._read, self._strict, self._attributes = read, strict, attributes
         self._bodies: dict[str, list[Any] | None] = {}
         self.unusable: dict[str, list[int]] = {}
+        self.untold: dict[str, dict[int, str]] = {}
 
     def field(self, name: str) -> pa.Array:
         """A field of the envelope as text."""
@@ -135,16 +136,6 @@ def _read_strictly(text: bytes) -> dict[str, Any] | str:
     if message is None:
         return "malformed_json"
     return message if all(isinstance(message.get(body), dict | None) for body in BODIES) else "bad_properties"
-
-
-def value_specs(states: Iterable[State]) -> list[tuple[str, str]]:
-    """(path, type) of each value that the states read from messages."""
-    return sorted({read for state in states for read in state.reads if read[0] not in PLAIN_PATHS})
-
-
-def value_columns(messages: Messages, specs: list[tuple[str, str]]) -> dict[str, pa.Array]:
-    """Typed values of the messages, one column for each (path, type), named as the fold expects them."""
-    return {value_column(*spec): messages.value(*spec) for spec in specs}
 
 
 def texts(values: Sequence[Any]) -> pa.Array:

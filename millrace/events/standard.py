@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.enrichment.rules import Enrichment
 from millrace.events.event_times import claimed_times
-from millrace.events.messages import MessageReader, Messages, value_columns, value_specs
+from millrace.events.messages import Messages
+from millrace.events.values import ValueReader, value_specs
 from millrace.identity.identifiers import Nodes, identifiers_of
 from millrace.tables.catalogue import TIME
 from millrace.tracking_plan.records import PlanRules, Verdicts, WantedNumbers, violations_column
@@ -26,13 +28,12 @@ _IDS = ("messageId", "userId", "anonymousId", "previousId")
 
 
 class Standardizer:
-    """Standardises records for the states of all views, under a tenant's token secret and its tracking plan (None: none)."""
+    """Standardises records for the states of all views, under a tenant's token secret, its tracking plan (None: none) and its rules of enriched values."""
 
-    def __init__(self, states: Iterable[State], secret: bytes, *, rules: PlanRules | None = None) -> None:
+    def __init__(self, states: Iterable[State], secret: bytes, *, rules: PlanRules | None = None, enrichment: Enrichment | None = None) -> None:
         states = list(states)
-        self._values = value_specs(states)
         self._wanted, self._rules = WantedNumbers(states), rules
-        self._reader = MessageReader(path for path, _ in self._values)
+        self._reader = ValueReader(value_specs(states), enrichment)
         self._nodes = Nodes(secret)
 
     def standardize(self, records: pa.Table) -> pa.Table:
@@ -61,11 +62,12 @@ class Standardizer:
             "bad_timestamp": ~(unclaimed | is_time),
             "event_time_out_of_range": (claimed < 0) | (claimed > received + FUTURE_LIMIT),
         }
+        happened = np.minimum(claimed, received + CLAMP)
         columns = {
             "message_id": message_id, "type": kind, "name": name, "identifiers": lists, "node": node,
-            "event_time": pa.array(np.minimum(claimed, received + CLAMP)).cast(TIME),
+            "event_time": pa.array(happened).cast(TIME),
             "dedup_key": _dedup_keys(_whole(records["source"]), message_id), "reason": _reasons(messages.problems, wrong),
-            **value_columns(messages, self._values),
+            **self._reader.columns(messages, happened),
         }  # fmt: skip
         self._judge(records, messages, columns)
         return pa.table({**{name: records[name] for name in records.column_names}, **columns})
@@ -73,7 +75,7 @@ class Standardizer:
     def _judge(self, records: pa.Table, messages: Messages, columns: dict[str, pa.Array]) -> None:
         """Adds violations to the columns when there are any, and the reason of those that go to quarantine."""
         kind, name = columns["type"], columns["name"]
-        found: Verdicts = self._wanted.verdicts(messages, kind, name) if messages.unusable else {}
+        found: Verdicts = self._wanted.verdicts(messages, kind, name) if messages.unusable or messages.untold else {}
         if self._rules is not None:
             planned = self._rules.verdicts(records, kind, name, columns["reason"].is_null().to_numpy(zero_copy_only=False))
             if refused := self._rules.refused(planned, records["source"]):

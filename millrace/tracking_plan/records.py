@@ -59,7 +59,7 @@ class PlanRules:
 
 
 class WantedNumbers:
-    """Which events a number is wanted of, by path: elsewhere the same path may hold anything."""
+    """Which events a number is wanted of, by path: elsewhere the same path may hold anything. Of amounts that are converted also what cannot be."""
 
     def __init__(self, states: Iterable[State]) -> None:
         self._wanted: dict[str, list[State]] = {}
@@ -69,13 +69,14 @@ class WantedNumbers:
                     self._wanted.setdefault(path, []).append(state)
 
     def verdicts(self, messages: Messages, kind: pa.Array, name: pa.Array) -> Verdicts:
-        """Rows in which a wanted number is something else."""
+        """Rows in which a wanted number is something else, or has no rate."""
         found: Verdicts = {}
-        for path, rows in sorted(messages.unusable.items()):
-            for row in rows:
+        told = {path: dict.fromkeys(rows, NOT_A_NUMBER) for path, rows in messages.unusable.items()} | messages.untold
+        for path, by_row in sorted(told.items()):
+            for row, rule in by_row.items():
                 one, other = kind[row].as_py(), name[row].as_py()
                 if any((not state.events or other in state.events) and state.type in (None, one) for state in self._wanted.get(path, ())):
-                    found[row] = (*found.get(row, ()), (path, NOT_A_NUMBER))
+                    found[row] = (*found.get(row, ()), (path, rule))
         return found
 
 

@@ -11,10 +11,11 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from millrace.enrichment.paths import is_known
 from millrace.expressions import ExpressionError, Node, PythonForm, names_of, parse, thresholds_of
 from millrace.traits.plain_values import plain_values
 
-FILTER_PATH = re.compile(r"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+$|^(name|type|source)$")
+FILTER_PATH = re.compile(r"^(properties|traits|context|enriched)(\.[A-Za-z0-9_$-]+)+$|^(name|type|source)$")
 RULE = "rule"
 _READ_AS = {"integer": "number", "number": "number", "text": "text", "boolean": "boolean"}
 _TRUTHS = {"true": True, "false": False}
@@ -49,7 +50,7 @@ class Rule:
 def rule_of(text: str) -> Rule:
     """The rule of a text; ValueError with every problem and its place."""
     try:
-        tree = parse(text, lambda name: "any" if FILTER_PATH.match(name) else None, wanted=["boolean"])
+        tree = parse(text, lambda name: "any" if FILTER_PATH.match(name) and is_known(name) else None, wanted=["boolean"])
         kinds = {node.value: _READ_AS.get(node.type) for node in tree.walk() if node.op == "name"}
         if odd := [name for name, kind in kinds.items() if kind is None]:
             raise ValueError(f"where: {', '.join(odd)} is used as neither number, text nor truth; an event's values are compared as one of these")

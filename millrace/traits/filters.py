@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.enrichment.paths import is_known, unknown_path
 from millrace.traits.filter_rules import FILTER_PATH, RULE, rule_of
 from millrace.yaml_files import did_you_mean
 
@@ -57,7 +58,10 @@ def parse_where(found: Any) -> tuple[Condition, ...]:
     conditions, problems = [], []
     for path, wanted in found.items():
         if not FILTER_PATH.match(str(path)):
-            problems.append(f"where {path!r} is not a path: allowed are properties.…, traits.…, context.…, name, type, source")
+            problems.append(f"where {path!r} is not a path: allowed are properties.…, traits.…, context.…, enriched.…, name, type, source")
+            continue
+        if not is_known(path):
+            problems.append(f"where {unknown_path(path)}")
             continue
         for operator, operand in (wanted if isinstance(wanted, dict) else {"in" if isinstance(wanted, list) else "eq": wanted}).items():
             try:

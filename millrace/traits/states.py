@@ -7,9 +7,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from millrace.enrichment.paths import families_of
 from millrace.traits.algebra import KINDS, VALUE_TYPES
 from millrace.traits.filters import Condition
 
@@ -17,7 +18,7 @@ MessageType = Literal["track", "identify", "page", "screen", "group", "alias"]
 PLAIN_TYPES = {"event_time": "time", "received_at": "time", "name": "string", "type": "string", "source": "string"}
 """Values that every event has, by their type; the others are paths into the message."""
 _WORDS = {"text", "as_number", *get_args(MessageType), *PLAIN_TYPES}
-_SUFFIX = re.compile(r"^where_[0-9a-f]{10}$|^zone_")
+_SUFFIX = re.compile(r"^(where|rules)_[0-9a-f]{10}$|^zone_")
 _USUAL_TYPE = {"min": "number", "max": "number", "first": "string", "last": "string", "counts": "string"}
 """Kinds of which a state's name tells the type of its values when it is another."""
 
@@ -25,7 +26,7 @@ _USUAL_TYPE = {"min": "number", "max": "number", "first": "string", "last": "str
 @dataclass(frozen=True, order=True)
 class State:
     """What is kept per key and tile: one column of a view. ``events`` empty means every event; ``value`` None where none is read. ``where``: conditions that
-    events meet. ``zone``: whose days it speaks of, empty for none."""
+    events meet. ``zone``: whose days it speaks of, empty for none. ``rules``: digest of those under which its enriched values are computed, empty where it reads none."""
 
     name: str
     kind: str
@@ -35,6 +36,7 @@ class State:
     type: str | None
     where: tuple[Condition, ...] = ()
     zone: str = ""
+    rules: str = ""
 
     @property
     def delta_type(self) -> str:
@@ -51,11 +53,15 @@ Hops = Mapping[State, frozenset[int]]
 
 
 def state_of(
-    kind: str, value: str | None, value_type: str, *, events: Iterable[str] = (), type: str | None = None, where: Iterable[Condition] = (), zone: str = ""
-) -> State:
-    """The one state of this meaning."""
+    kind: str, value: str | None, value_type: str, *, events: Iterable[str] = (), type: str | None = None, where: Iterable[Condition] = (), zone: str = "",
+    rules: Mapping[str, str] | None = None,
+) -> State:  # fmt: skip
+    """The one state of this meaning. ``rules``: digests by family of enriched values."""
     events, where = tuple(sorted(set(events))), tuple(sorted(set(where)))
-    return State(_state_name(kind, value, value_type, events=events, type=type, where=where, zone=zone), kind, value, value_type, events, type, where, zone)
+    plain = State("", kind, value, value_type, events, type, where, zone)
+    families = families_of(path for path, _ in plain.reads)
+    digest = _digest(json.dumps([[family, (rules or {}).get(family, "")] for family in families]), 10) if families else ""
+    return replace(plain, name=_state_name(plain, digest), rules=digest)
 
 
 def _event_slug(event: str) -> str:
@@ -78,18 +84,18 @@ def _digest(text: str, digits: int = 6) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
-def _state_name(
-    kind: str, value: str | None, value_type: str, *, events: tuple[str, ...], type: str | None, where: tuple[Condition, ...], zone: str
-) -> str:  # fmt: skip
-    """Name of a state's column, such as ``sum_properties_revenue__order_completed``: no two states share one. ``__`` parts value, events, filter and zone."""
+def _state_name(state: State, rules: str) -> str:
+    """Name of a state's column, such as ``sum_properties_revenue__order_completed``: no two states share one. ``__`` parts value, events, filter, zone and rules."""
+    kind, value, value_type = state.kind, state.value, state.value_type
     parts = [f"{kind}_{_path_slug(value)}"] if value else []
     if value and kind in _USUAL_TYPE and value not in PLAIN_TYPES:
         parts += [] if value_type == _USUAL_TYPE[kind] else ["text" if value_type == "string" else "as_number"]
-    parts += [type] if type else []
-    parts += [_event_slug(event) for event in events]
-    if where:
-        parts.append(f"where_{_digest(json.dumps([[each.path, each.operator, each.operand, each.value_type] for each in where]), 10)}")
-    parts += [f"zone_{_path_slug(zone.lower())}"] if zone else []
+    parts += [state.type] if state.type else []
+    parts += [_event_slug(event) for event in state.events]
+    if state.where:
+        parts.append(f"where_{_digest(json.dumps([[each.path, each.operator, each.operand, each.value_type] for each in state.where]), 10)}")
+    parts += [f"zone_{_path_slug(state.zone.lower())}"] if state.zone else []
+    parts += [f"rules_{rules}"] if rules else []
     name = "__".join(parts) if value else "_".join([kind, "__".join(parts)]) if parts else kind
     if len(name) > 120:
         name = f"{name[:110]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"

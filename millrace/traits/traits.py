@@ -5,13 +5,14 @@ tiles). Traits that differ only in their window share states.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, ValidationError, model_validator
 
+from millrace.enrichment.paths import families_of
 from millrace.traits.checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
 from millrace.traits.derived import Compiled, Derived, WrongExpressions, compile_derived
 from millrace.traits.filters import Condition, parse_where, where_as_declared
@@ -76,6 +77,7 @@ class Trait(BaseModel):
     provenance: bool = False
     time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
     description: str = ""
+    _rules: Mapping[str, str] = PrivateAttr(default_factory=dict)  # digests by family of enriched values; the definitions set them
 
     @model_validator(mode="after")
     def _consistent(self) -> "Trait":
@@ -131,9 +133,17 @@ class Trait(BaseModel):
         if self.prefer or self.provenance:
             preferred = [self._state(self.op, where=parse_where({"source": source})) for source in self.prefer]
             usable = Condition(self.value or "", "exists", "true", self.resolved_type)
-            source = state_of(self.op, "source", "string", events=self.event, type=self.type, where=(*self.where, usable), zone=self._zone)
+            source = state_of(self.op, "source", "string", events=self.event, type=self.type, where=(*self.where, usable), zone=self._zone, rules=self._rules)
             return (*preferred, self._state(self.op), source)
         return tuple(self._state(kind) for kind in _KINDS.get(self.op, (self.op,)))
+
+    def under(self, digest: Callable[[str], str]) -> "Trait":
+        """The trait whose states say under which rules of enriched values they are kept; itself when it reads none."""
+        if not (families := families_of(path for state in self.states for path, _ in state.reads)):
+            return self
+        found = self.model_copy()
+        found._rules = {family: digest(family) for family in families}
+        return found
 
     @property
     def _zone(self) -> str:
@@ -146,7 +156,7 @@ class Trait(BaseModel):
             value, value_type = "event_time", "time"
         if kind == "days" and self.time_zone != "UTC":
             zone = self.time_zone
-        return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.where, *where), zone=zone)
+        return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.where, *where), zone=zone, rules=self._rules)
 
 
 class View(BaseModel):
@@ -183,6 +193,10 @@ class View(BaseModel):
             raise ValueError(problem)
         self.compiled  # noqa: B018  (a wrong expression is told here)
         return self
+
+    def under(self, digest: Callable[[str], str]) -> "View":
+        """The view with its traits under the rules of enriched values; ``digest`` of a family is asked for only when a trait reads a value of it."""
+        return self.model_copy(update={"traits": {name: trait.under(digest) for name, trait in self.traits.items()}})
 
     @cached_property
     def compiled(self) -> tuple[Compiled, ...]:

@@ -19,15 +19,15 @@ from tests.laws.product import events_table, view_of
 
 def test_speed_and_batch_fold_with_the_same_function_object():
     import batch.driver_engine
-    import batch.engines
+    import batch.log_values
     import batch.spark_engine
     import millrace.events.standard
     import speed.epoch
 
     assert speed.epoch.fold_events is batch.driver_engine.fold_events is batch.spark_engine.fold_events is fold_events
     assert speed.epoch.edges_of is batch.driver_engine.edges_of is batch.spark_engine.edges_of is edges_of
-    assert millrace.events.standard.MessageReader is batch.engines.MessageReader
-    assert millrace.events.standard.value_columns is batch.engines.value_columns
+    assert millrace.events.standard.ValueReader is batch.log_values.ValueReader
+    assert batch.driver_engine.LogValues is batch.spark_engine.LogValues is batch.log_values.LogValues
 
 
 @law(share=0.15)

@@ -10,7 +10,8 @@ import pytest
 
 from millrace.events import messages
 from millrace.events.json_values import DEEPEST, LONGEST, double_text, scaled_number, text_of
-from millrace.events.messages import ENVELOPE, MessageReader, numbers, texts, value_specs
+from millrace.events.messages import ENVELOPE, MessageReader, numbers, texts
+from millrace.events.values import value_specs
 from tests import tiers
 from tests.laws.histories import TRAITS
 from tests.laws.oracle_values import Number, java_text, number_of
