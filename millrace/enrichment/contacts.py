@@ -45,7 +45,7 @@ def email_by(rules: EmailRules) -> Callable[..., Mapping[str, str | None]]:
         address = domain = None
         if text is not None and len(text) <= LONGEST:
             try:
-                found = validate_email(text, check_deliverability=False)
+                found = validate_email(text, check_deliverability=False, strict=True)
             except EmailNotValidError:
                 pass
             else:

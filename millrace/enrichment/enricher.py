@@ -56,7 +56,7 @@ class Enricher:
         for amount in self._amounts:
             path, read = f"{PREFIX}{amount}", f"properties.{amount}"
             told = converter.converted(messages.value(read, "number").to_pylist(), columns[read], columns["properties.currency"], times)
-            found[path] = [None if amount is None else f"{amount.normalize():f}" for amount, _ in told]
+            found[path] = [None if amount is None else f"{amount.normalize() + 0:f}" for amount, _ in told]
             found[f"{path}_problem"] = [problem for _, problem in told]
             for row, (_, problem) in enumerate(told):
                 if problem is not None:

@@ -1,11 +1,12 @@
 """Traits as SQL text (DuckDB) over one person's events: what a trait means, for people to read and to check by hand. ``show_traits`` prints it; a law runs it.
 
 The relation ``events`` has event_time, received_at, type, name, source, "partition", "offset", and a text column for each path, named by it (``"properties.revenue"``).
-``number(text)`` is the text as DECIMAL(38,9), null where it is no number. Averages and deviations are floating in DuckDB; Millrace rounds them once, at nine digits.
+``number(text)`` is the text as DECIMAL(38,9), null where it is no number. Enriched values are columns too, which Millrace computes and SQL cannot: a comment says so. Averages and deviations are floating in DuckDB; Millrace rounds them once, at nine digits.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 
+from millrace.enrichment.paths import PREFIX
 from millrace.expressions.duckdb_form import DuckForm, text_literal
 from millrace.times import MICROS, time_text
 from millrace.traits.bounded import BOUND
@@ -36,6 +37,17 @@ _RUNS = (
 
 def trait_sql(trait: Trait, at: int) -> str:
     """One SELECT whose result is the trait as of ``at`` (microseconds); of histogram and top_k a row a value."""
+    return _select(trait, at) + _not_of_messages(trait)
+
+
+def _not_of_messages(trait: Trait) -> str:
+    """A comment that names the columns no message holds, and the rules by which Millrace computes them."""
+    enriched = sorted({path for state in trait.states for path, _ in state.reads if path.startswith(PREFIX)})
+    rules = ", ".join(sorted({state.rules for state in trait.states if state.rules}))
+    return f" -- not in messages, computed by Millrace under rules {rules}: {', '.join(enriched)}" if enriched else ""
+
+
+def _select(trait: Trait, at: int) -> str:
     value, day = _value(trait.value or "event_time", trait.resolved_type), _local_day("event_time", trait.time_zone)
     where = _where([*_chosen(trait.event, trait.type), *map(_condition, trait.where), *_inside(trait, at), *([f"{value} IS NOT NULL"] if trait.value else [])])
     if trait.op in _GROUPED:
