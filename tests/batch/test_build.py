@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -19,12 +20,21 @@ from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definition
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo, ProofError
 from millrace.identity.nodes import node_of
 from millrace.keys import read_keys
+from millrace.settings import BatchSettings
 from millrace.tables.catalogue import DECISION, DECISIONS
 from millrace.tables.manifest import latest_manifest
 from speed.seen import SeenIndex
 from tests.tenant import ORDERS, Tenant, order
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
+ENRICHED = """
+person:
+  key: node
+  traits:
+    euros: {op: sum, value: enriched.revenue}
+    phone: {op: last, value: enriched.phone}
+    by_bots: {op: count, where: enriched.agent.is_bot}
+"""
 
 
 def states(tenant: Tenant, manifest) -> list[dict]:
@@ -250,3 +260,39 @@ def test_profiles_of_the_default_traits_are_finished(tenant: Tenant) -> None:
     rows = DeltaTable(tenant.tables.path("serving/profiles")).to_pyarrow_table().sort_by("revenue_total").to_pylist()
     shown = [(row["orders_count"], row["revenue_total"], row["average_basket"], row["spend_30d"], row["stores"], row["age"]) for row in rows]
     assert shown == [(2, Decimal("3.5"), Decimal("1.75"), Decimal("3.5"), 0, None), (1, Decimal(10), Decimal(10), Decimal(10), 0, None)]
+
+
+def test_enriched_values_are_the_same_in_stream_and_builds_and_new_rates_fill_back(tenant: Tenant, tmp_path: Path) -> None:
+    """The proof compares what speed counted with what batch reads again; a file of rates that changes is a new definition."""
+    rates = tmp_path / "rates.csv"
+    (tmp_path / "views.yml").write_text(ENRICHED, encoding="utf-8")
+    (tmp_path / "enrichment.yml").write_text("phone: {default_region: DE}\nmoney: {currency: EUR, rates: rates.csv}\n", encoding="utf-8")
+    rates.write_text("date,currency,rate\n2017-05-06,USD,0.5\n", encoding="utf-8")
+    tenant.definitions = load_definitions(tmp_path)
+    bot = {"userAgent": "curl/8.4.0", "traits": {"phone": "030 901820"}}
+    tenant.send(*(order(f"m{n}", properties={"revenue": 10, "currency": currency}, context=bot if n else {}) for n, currency in enumerate(("USD", "EUR", "JPY"))))
+    tenant.run()
+    first = build(tenant.spark, tenant.tables, tenant.definitions)
+    tenant.send(order("m9", properties={"revenue": 1, "currency": "usd"}))
+    tenant.run()
+    second = build(tenant.spark, tenant.tables, tenant.definitions)
+    third = build(tenant.spark, tenant.tables, tenant.definitions, full=True, settings=BatchSettings(in_driver_rows=0))
+    assert (first.kind, second.kind, third.kind) == ("full", "incremental", "full")
+    assert values(tenant, first) == {"sum": Decimal(15), "last": "+4930901820", "count": 2}
+    assert values(tenant, second) == values(tenant, third) == {"sum": Decimal("15.5"), "last": "+4930901820", "count": 2}
+    told = {row["message_id"]: row["violations"] for row in tenant.tables.read("log/events").to_pylist()}
+    assert told == {"m0": None, "m1": None, "m2": [{"field": "enriched.revenue", "rule": "no_rate"}], "m9": None}
+
+    rates.write_text("date,currency,rate\n2017-05-06,USD,0.5\n2017-05-06,JPY,0.25\n", encoding="utf-8")
+    tenant.definitions = load_definitions(tmp_path)
+    with pytest.raises(ConfigurationError, match="run the stream first"):
+        build(tenant.spark, tenant.tables, tenant.definitions)
+    tenant.run()
+    assert values(tenant, build(tenant.spark, tenant.tables, tenant.definitions)) == {"sum": Decimal(18), "last": "+4930901820", "count": 2}
+
+
+def values(tenant: Tenant, manifest) -> dict:
+    """States of the one node by their kind."""
+    (row,) = states(tenant, manifest)
+    found = {name.partition("_")[0]: value for name, value in row.items() if "__rules_" in name}
+    return found | {"last": found["last"]["value"]}

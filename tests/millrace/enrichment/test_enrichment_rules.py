@@ -1,11 +1,13 @@
 """Rules of enriched values in definitions: what is refused, and a hash that changes with the rules a trait stands on and with no others."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.enrichment import rules as enrichment_rules
+from millrace.enrichment.paths import FAMILY_OF
 from millrace.errors import ConfigurationError
 from millrace.events.standard import Standardizer
 from millrace.features import narrowed
@@ -129,6 +131,12 @@ def test_the_sql_of_a_trait_says_what_no_message_holds(tmp_path):
     traits = load(tmp_path, PEOPLE).views["person"].traits
     assert re.search(r" -- not in messages, computed by Millrace under rules [0-9a-f]{10}: enriched\.agent\.is_bot, enriched\.referrer\.class$", trait_sql(traits["pages"], 0))
     assert "--" not in trait_sql(traits["seen"], 0)
+
+
+def test_the_document_tells_every_path_and_no_other():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "enrichment.md").read_text(encoding="utf-8")
+    told = [path for row in re.findall(r"^\| (`enriched\.[^|]*) \|", text, re.MULTILINE) for path in re.findall(r"`([^`]+)`", row)]
+    assert sorted(told) == sorted(FAMILY_OF)
 
 
 def test_nobody_asks_so_no_library_is_loaded_and_no_value_is_computed(tmp_path, monkeypatch):
