@@ -7,7 +7,9 @@ import pytest
 
 from millrace.definitions import DEFAULT_DIRECTORY, Definitions, load_definitions
 from millrace.enrichment import rules as enrichment_rules
+from millrace.enrichment.enricher import Enricher
 from millrace.enrichment.paths import FAMILY_OF
+from millrace.enrichment.rules import Enrichment
 from millrace.errors import ConfigurationError
 from millrace.events.standard import Standardizer
 from millrace.features import narrowed
@@ -140,5 +142,10 @@ def test_the_document_tells_every_path_and_no_other():
 
 
 def test_nobody_asks_so_no_library_is_loaded_and_no_value_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr("millrace.events.values.enricher_of", lambda *_: pytest.fail("an enricher was made"))
-    Standardizer(load(tmp_path).states["person"], b"secret", enrichment=load(tmp_path).enrichment)
+    made = []
+    monkeypatch.setattr("millrace.events.values.enricher_of", lambda specs, rules: made.append(specs) or Enricher(specs, Enrichment.model_validate_json(rules)))
+    plain, asking = load(tmp_path), load(tmp_path, PHONE)
+    Standardizer(plain.states["person"], b"secret", enrichment=plain.enrichment)
+    assert made == []
+    Standardizer(asking.states["person"], b"secret", enrichment=asking.enrichment)
+    assert made == [(("enriched.phone", "string"),)]
