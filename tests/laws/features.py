@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cached_property
 from typing import Any
 
@@ -109,7 +109,7 @@ def _of(rows: pa.Table, part: int, partitions: int) -> pa.Table:
 def shown(value: Any) -> Any:
     """A typed value as the oracle writes it."""
     if isinstance(value, Decimal):
-        return decimal_text(int(value.scaleb(9)))
+        return decimal_text(int(value.scaleb(9, Context(prec=60))))
     if isinstance(value, datetime):
         return time_text((value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
     if isinstance(value, list):
