@@ -1,6 +1,7 @@
 """Instants as microseconds since 1970: from Python's times, and as text. Everything that reads or shows a time calls it."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 
 MICROS = 1_000_000
@@ -22,6 +23,14 @@ def time_text(at: int) -> str:
 @lru_cache(4096)
 def _date(day: int) -> str:
     return (_EPOCH + timedelta(day)).date().isoformat()
+
+
+def milliseconds_text(milliseconds: float | str | Decimal) -> str:
+    """Milliseconds since 1970 as RFC 3339. What is no instant is left as it is: the speed layer keeps what it refuses."""
+    try:
+        return f"{(_EPOCH + timedelta(milliseconds=float(milliseconds))).isoformat(timespec='milliseconds')}Z"
+    except (ValueError, OverflowError):
+        return str(milliseconds)
 
 
 def micros(at: datetime) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from batch.sources.connector import Batch
 from batch.sources.entities import Delivered
 from batch.sources.shaping import Refused, Row, numbered
-from batch.sources.values import milliseconds_text, to_json
+from batch.sources.values import to_json
 from millrace.events.pulls import Pull
 from millrace.events.webhooks import Webhook, WrongValue
 from millrace.sending import EventSender, Outgoing
@@ -69,7 +69,7 @@ class EventTarget:
     def message(self, batch: Batch, row: Row, digest: bytes, as_of: datetime) -> dict[str, Any] | Refused:
         """The message of a row; refused when the mapping finds something else than it declares."""
         try:
-            fields = self._mapping.fields_in(row.values, milliseconds_text)
+            fields = self._mapping.fields_in(row.values)
         except WrongValue as wrong:
             return Refused(row.place, "wrong_type", wrong.at.lstrip("/") or wrong.name, to_json(row.values).decode())
         made = hashlib.blake2b(to_json([self._source, batch.part]) + digest, digest_size=16).hexdigest()

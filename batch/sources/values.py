@@ -6,7 +6,7 @@ A number is an exact decimal whatever it was, a time is text in UTC; two spellin
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -133,8 +133,3 @@ def micros_of(text: str, zone: ZoneInfo) -> int:
     """Microseconds since 1970 of a date or time as text."""
     found = datetime.fromisoformat(text)
     return micros(found if found.tzinfo else found.replace(tzinfo=zone))
-
-
-def milliseconds_text(milliseconds: float) -> str:
-    """RFC 3339 of milliseconds since 1970."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

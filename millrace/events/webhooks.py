@@ -7,12 +7,14 @@ is to become: text, number (from text such as "19.90"), seconds or milliseconds 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from millrace.times import milliseconds_text
 
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
@@ -119,14 +121,14 @@ class Webhook(BaseModel):
             raise ValueError("user_id or anonymous_id is needed: a message belongs to somebody")
         return self
 
-    def fields_in(self, element: Any, time_of: Callable[[int | float], str]) -> dict[str, Any]:
-        """The fields of the message, without those that are absent. ``time_of`` writes milliseconds since 1970. WrongValue when one is not what is declared."""
+    def fields_in(self, element: Any) -> dict[str, Any]:
+        """The fields of the message, without those that are absent. WrongValue when one is not what is declared."""
         fields: dict[str, Any] = {"type": self.type}
         for name, spelled in {**FIELDS, "event": "event", "name": "name"}.items():
             if (found := _found(name, getattr(self, name), element)) is not None:
                 fields[spelled] = found if isinstance(found, str) else msgspec.json.encode(found).decode()
         if (moment := _found("timestamp", self.timestamp, element)) is not None:
-            fields["timestamp"] = moment if isinstance(moment, str) else time_of(moment)
+            fields["timestamp"] = moment if isinstance(moment, str) else milliseconds_text(moment)
         for body in ("properties", "traits"):
             if (declared := getattr(self, body)) is not None:
                 fields[body] = mapped(declared, element, within=f"{body}.")

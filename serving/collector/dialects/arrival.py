@@ -5,7 +5,7 @@ of the dialect and the event as its client sent it, so that the log keeps the wh
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -115,11 +115,3 @@ def message(dialect: str, original: Any, **fields: Any) -> bytes:
 def without_absent(**fields: Any) -> dict[str, Any] | None:
     """A mapping of those that are there; None when none is."""
     return {name: value for name, value in fields.items() if value is not None} or None
-
-
-def time_of(milliseconds: float | str) -> str:
-    """The moment as text. What is none is left as it is: the speed layer keeps what it refuses."""
-    try:
-        return (EPOCH + timedelta(milliseconds=float(milliseconds))).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError):
-        return str(milliseconds)

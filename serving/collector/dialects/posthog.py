@@ -14,9 +14,10 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from millrace.times import milliseconds_text
 from serving.collector.body import GZIP_MAGIC, declared_encoding, inflate
 from serving.collector.dialects import lz64
-from serving.collector.dialects.arrival import EPOCH, Arrival, Event, Translation, check_size, each, message, read, time_of, utf8, without_absent
+from serving.collector.dialects.arrival import EPOCH, Arrival, Event, Translation, check_size, each, message, read, utf8, without_absent
 from serving.collector.refusals import invalid
 
 NAMES = {"userId": "distinct_id", "anonymousId": "distinct_id", "messageId": "uuid", "previousId": "distinct_id", "groupId": "properties.$group_key"}
@@ -136,10 +137,10 @@ def _who(name: str, distinct: str | None, properties: _Members) -> dict[str, str
 
 def _moment(event: Captured, arrival: Arrival) -> str | None:
     if event.timestamp is not None:
-        return event.timestamp if isinstance(event.timestamp, str) else time_of(event.timestamp)
+        return event.timestamp if isinstance(event.timestamp, str) else milliseconds_text(event.timestamp)
     if event.offset is None:
         return None
-    return time_of((arrival.received_at - EPOCH) / timedelta(milliseconds=1) - event.offset)
+    return milliseconds_text((arrival.received_at - EPOCH) / timedelta(milliseconds=1) - event.offset)
 
 
 def _context(properties: _Members) -> dict[str, Any]:

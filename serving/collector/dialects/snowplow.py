@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Raw
 
-from serving.collector.dialects.arrival import Arrival, Event, Translation, check_size, content_of, each, message, read, time_of, without_absent
+from millrace.times import milliseconds_text
+from serving.collector.dialects.arrival import Arrival, Event, Translation, check_size, content_of, each, message, read, without_absent
 from serving.collector.refusals import invalid
 
 NAMES = {"userId": "uid", "anonymousId": "duid", "messageId": "eid", "event": "se_ac"}
@@ -89,7 +90,7 @@ def _message(place: str, original: Any, fields: dict[str, str], arrival: Arrival
     context = {**_surroundings(fields, arrival), **({"schema": schema} if schema else {}), **_contexts(place, fields)}
     return message(
         "snowplow", original, type=kind, **{"event" if kind == "track" else "name": name}, messageId=fields.get("eid") or None, userId=fields.get("uid"),
-        anonymousId=anonymous_id, timestamp=time_of(moment) if moment else None, sentAt=time_of(sent) if sent else None, properties=properties, context=context,
+        anonymousId=anonymous_id, timestamp=milliseconds_text(moment) if moment else None, sentAt=milliseconds_text(sent) if sent else None, properties=properties, context=context,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from millrace.events.webhooks import FIELDS, Webhook, WrongValue, at_pointer
-from serving.collector.dialects.arrival import Arrival, Event, Translation, check_size, content_of, message, read, time_of
+from serving.collector.dialects.arrival import Arrival, Event, Translation, check_size, content_of, message, read
 from serving.collector.refusals import invalid, too_large
 
 _any = msgspec.json.Decoder(Any)
@@ -53,7 +53,7 @@ def _elements(content: Any, mapping: Webhook, most: int) -> list[Any]:
 
 def _message(element: Any, mapping: Webhook, fallback: str, place: str) -> bytes:
     try:
-        fields = mapping.fields_in(element, time_of)
+        fields = mapping.fields_in(element)
     except WrongValue as wrong:
         raise invalid("wrong_type", f"{place}{wrong.at}", f"found {wrong.found}, allowed what sources.yml declares for {wrong.name}; send that or correct the mapping") from None
     return message("webhook", element, **{"messageId": fallback, **fields})

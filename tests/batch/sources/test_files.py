@@ -13,6 +13,7 @@ from batch.sources.connector import SourceUnavailable
 from batch.sources.files import Files
 from batch.sources.shaping import Shaper
 from millrace.events.pulls import FilesPull
+from millrace.times import milliseconds_text
 
 
 def pull(folder, **more):
@@ -113,3 +114,13 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_run(tmp_path)
 def test_a_folder_may_be_the_url_of_an_object_store(tmp_path):
     (tmp_path / "a.csv").write_text("id\n1\n")
     assert read(pull(tmp_path).model_copy(update={"path": tmp_path.as_uri()})) == ([{"id": "1"}], [])
+
+
+def test_an_instant_that_cannot_be_stops_no_pull(pulled):
+    pulled.put("a.csv", "id,at\n1,1780000000\n2,1e30\n")
+    mapping = {"event": "Order Completed", "user_id": "/id", "timestamp": {"at": "/at", "as": "seconds"}}
+    pulled.declare(shop={"format": "csv", "columns": {"at": "number"}, "events": mapping})
+    line = pulled.pull("--dry-run")
+    assert (pulled.code, line["taken"], line["rejected"]) == (0, 2, 0)
+    assert milliseconds_text(1_780_000_000_000) == "2026-05-28T20:26:40.000Z"
+    assert milliseconds_text(Decimal("1e33")) == "1E+33"
