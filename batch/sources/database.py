@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 import sqlglot.expressions as sql
 
 from batch.sources.connector import Batch, Position, SourceUnavailable, Unreadable
+from batch.sources.json_columns import json_column
 from batch.sources.values import plain, to_json, utc
 from millrace.errors import ConfigurationError
 from millrace.events.pulls import JdbcPull
 
 AT_ONCE = 20_000
 """Rows of a batch."""
-_JSON = pa.json_(pa.string())
 _AS_JSON = {b"numeric", b"json", b"jsonb"}
 """Types that ADBC gives as text although they are more."""
 _ADVICE = {
@@ -114,6 +114,6 @@ def _as_json(rows: pa.Table) -> pa.Table:
         column = rows[field.name]
         if (field.metadata or {}).get(b"ADBC:postgresql:typname") in _AS_JSON:
             texts = pc.fill_null(column.cast(pa.string()), "null").combine_chunks()
-            column = pa.ExtensionArray.from_storage(_JSON, texts)
+            column = json_column(texts)
         columns[field.name] = column
     return pa.table(columns)

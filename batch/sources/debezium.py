@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from batch.sources.change_records import Change, as_of, change_of
 from batch.sources.connector import Batch, Position, SourceUnavailable, Unreadable
-from batch.sources.files import json_table
+from batch.sources.json_columns import json_table
 from batch.sources.values import to_json
 from millrace.events.pulls import DebeziumPull
 

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
 from batch.sources.connector import Batch, Position, SourceUnavailable, Unreadable
+from batch.sources.json_columns import json_table
 from millrace.errors import ConfigurationError
 from millrace.events.pulls import FilesPull
 
 AT_ONCE = 20_000
 """Rows of a batch."""
-_JSON = pa.json_(pa.string())
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _Row = list[Any] | dict[str, Any] | Unreadable
 
@@ -176,10 +176,3 @@ def _batch(part: str, columns: list[str] | None, rows: Any, place: int, as_of: d
     else:
         table = json_table(good)
     return Batch(part, table, as_of, place=place, unreadable=bad)
-
-
-def json_table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Objects of raw JSON values as a table: null where an object has not the key, the text ``null`` where its value is that."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    texts = {name: [None if (value := row.get(name)) is None else bytes(value).decode() for row in rows] for name in names}
-    return pa.table({name: pa.ExtensionArray.from_storage(_JSON, pa.array(values, pa.string())) for name, values in texts.items()})

@@ -16,11 +16,11 @@ import pyarrow as pa
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from batch.sources.connector import Batch, Position, SourceUnavailable, Unreadable
-from batch.sources.files import json_table
+from batch.sources.json_columns import json_table
 from batch.sources.values import from_json
 from millrace.errors import ConfigurationError
 from millrace.events.pulls import HttpPull
-from millrace.events.webhooks import at_pointer
+from millrace.events.webhooks import at_pointer, pointer_steps
 
 _ATTEMPTS, _LONGEST_WAIT_S = 5, 60
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
@@ -118,8 +118,8 @@ class Pages:
         """Elements of a page: each an object of raw values, or what else was found."""
         try:
             found: Any = msgspec.json.decode(answer.content, type=msgspec.Raw)
-            for step in self._pull.rows.split("/")[1:]:
-                found = _raw.decode(found).get(step.replace("~1", "/").replace("~0", "~"), msgspec.Raw(b"null"))
+            for key in pointer_steps(self._pull.rows):
+                found = _raw.decode(found).get(key, msgspec.Raw(b"null"))
             elements = msgspec.json.decode(found, type=list[msgspec.Raw])
         except (msgspec.DecodeError, UnicodeError):
             raise SourceUnavailable(f"{self._pull.url} answers with no array at {self._pull.rows or 'the top'}; correct `rows` in sources.yml") from None

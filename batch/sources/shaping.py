@@ -13,11 +13,11 @@ import msgspec
 import pyarrow as pa
 
 from batch.sources.connector import Batch
+from batch.sources.json_columns import JSON
 from batch.sources.values import converter, from_json, kind_of, plain, to_json
 from millrace.events.pulls import Pull
 
 _ABSENT = object()
-_JSON = pa.json_(pa.string())
 
 
 class Row(NamedTuple):
@@ -76,7 +76,7 @@ class Shaper:
         return rows, refused
 
     def _values(self, column: pa.ChunkedArray) -> list[Any]:
-        if column.type == _JSON:
+        if column.type == JSON:
             found = (_ABSENT if text is None else from_json(text) for text in column.cast(pa.string()).to_pylist())
             return list(found)
         return [plain(value, self._zone) for value in column.to_pylist()]

@@ -150,10 +150,14 @@ def _found(name: str, given: Value | None, element: Any, *, is_exact: bool = Fal
         raise WrongValue(name, (given and given.at) or "", str(error)) from None
 
 
+def pointer_steps(pointer: str) -> list[str]:
+    """The keys of a JSON pointer, as they are written in the content."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+
+
 def at_pointer(content: Any, pointer: str) -> Any:
     """The value at a JSON pointer; None when there is none."""
-    for step in pointer.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
+    for key in pointer_steps(pointer):
         if isinstance(content, dict):
             content = content.get(key)
         elif isinstance(content, list) and re.fullmatch(r"0|[1-9]\d{0,8}", key, re.ASCII) and int(key) < len(content):
