@@ -72,12 +72,11 @@ class EntityTarget:
         self._write(known, said)
         return Delivered(new, len(said) - new + repeated, refused)
 
-    def missing(self) -> list[str]:
-        """Keys that hold now and that the part, read as a whole, did not have."""
-        return sorted(self._current() - self.keys)
-
-    def current_count(self) -> int:
-        return len(self._current())
+    def missing(self) -> tuple[list[str], int]:
+        """Keys that hold now and that the part, read as a whole, did not have; and how many hold now."""
+        where = (pc.field("source") == self._source) & pc.field("is_current") & ~pc.field("deleted")
+        current = set(self._tables.read(self._table, columns=["key"], where=where)["key"].to_pylist())
+        return sorted(current - self.keys), len(current)
 
     def delete(self, keys: list[str], as_of: datetime) -> None:
         """The keys are gone from ``as_of`` on."""
@@ -132,10 +131,6 @@ class EntityTarget:
         rows = self._tables.read(self._table, where=where).to_pylist()
         found = {row["change_id"]: _statement_of(row) for row in rows}
         return [*found.values(), *(one for one in self._would.values() if one.key in keys and one.change_id not in found)]
-
-    def _current(self) -> set[str]:
-        where = (pc.field("source") == self._source) & pc.field("is_current") & ~pc.field("deleted")
-        return set(self._tables.read(self._table, columns=["key"], where=where)["key"].to_pylist())
 
     def _write(self, known: list[Statement], said: list[Statement]) -> None:
         """One commit of the versions that are not in the table as they are now; none when all are."""

@@ -101,7 +101,7 @@ class Pulling:
         refused += delivered.refused
         self._count(rows, refused, delivered)
         if not self._is_dry:
-            self._rejects.add(batch.part, refused, as_of)
+            self._rejects.add(refused, as_of)
             crash_point("pull.delivered")
         if batch.position is not None:
             self._end(batch, as_of)
@@ -109,7 +109,7 @@ class Pulling:
     def _begin(self, part: str) -> None:
         self._part, self._has_refused = part, False
         self._target.begin(part)
-        self._rejects.begin()
+        self._rejects.begin(part)
         self._known = self._positions.digests(part) if isinstance(self._target, EventTarget) else set()
 
     def _delivered(self, batch: Batch, rows: list[Row], as_of: datetime) -> Delivered:
@@ -141,10 +141,10 @@ class Pulling:
         log.info("noted source=%s parts=%d received=%d", report.source, report.parts, report.received)
 
     def _delete_missing(self, target: EntityTarget, as_of: datetime) -> None:
-        missing = target.missing()
+        missing, held = target.missing()
         if not missing:
             return
-        if self._has_refused or len(missing) > self._pull.delete_at_most * target.current_count():
+        if self._has_refused or len(missing) > self._pull.delete_at_most * held:
             self.report.deletes_withheld += len(missing)
             return
         self.report.deletes += len(missing)

@@ -1,9 +1,8 @@
 """Click ids that advertising networks add to the page's address."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 
+from millrace.enrichment.texts import digest_of
 from millrace.enrichment.urls import parameters
 
 READS = ("context.page.url", "properties.url", "context.page.search", "properties.search")
@@ -22,4 +21,5 @@ def click(*values: str | None) -> Mapping[str, str | None]:
 
 
 def table_digest() -> str:
-    return hashlib.sha256(json.dumps(list(NETWORKS.items())).encode()).hexdigest()[:8]
+    """Changes with the networks, and with their order."""
+    return digest_of(list(NETWORKS.items()))

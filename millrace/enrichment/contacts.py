@@ -6,6 +6,7 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from millrace.enrichment.rules import EmailRules, PhoneRules
+from millrace.enrichment.texts import first_filled
 
 PHONE_READS = ("traits.phone", "context.traits.phone", "properties.phone")
 EMAIL_READS = ("traits.email", "context.traits.email", "properties.email")
@@ -18,7 +19,7 @@ def phone_by(rules: PhoneRules) -> Callable[..., Mapping[str, str | None]]:
     """The first value that is not empty as E.164, and the country it belongs to; null when it is no number that can exist, or a national one without a region."""
 
     def phone(*values: str | None) -> Mapping[str, str | None]:
-        text = _first(values)
+        text = first_filled(values)
         found = None if text is None else _number(text, rules.default_region)
         shown = None if found is None else phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
         country = None if found is None else phonenumbers.region_code_for_number(found)
@@ -41,7 +42,7 @@ def email_by(rules: EmailRules) -> Callable[..., Mapping[str, str | None]]:
     """The first value that is not empty, its domain in lower case and ASCII, and whether its syntax is valid."""
 
     def email(*values: str | None) -> Mapping[str, str | None]:
-        text = _first(values)
+        text = first_filled(values)
         address = domain = None
         if text is not None and len(text) <= LONGEST:
             try:
@@ -61,7 +62,3 @@ def _by_provider(local: str, domain: str) -> str:
     if domain not in _GMAIL:
         return f"{local}@{domain}"
     return f"{local.partition('+')[0].replace('.', '').lower()}@{_GMAIL[0]}"
-
-
-def _first(values: tuple[str | None, ...]) -> str | None:
-    return next((value.strip() for value in values if value and value.strip()), None)

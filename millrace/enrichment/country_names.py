@@ -1,9 +1,9 @@
 """Countries and currencies as people write them, and their codes: names and older codes by CLDR (Babel), and the few short names it does not have."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
+
+from millrace.enrichment.texts import digest_of, first_filled
 
 COUNTRY_READS = (
     "traits.country", "traits.address.country", "context.traits.country", "context.traits.address.country", "properties.country", "context.location.country",
@@ -28,7 +28,7 @@ def country_by(languages: tuple[str, ...]) -> Callable[..., Mapping[str, str | N
     names = _country_names(languages)
 
     def country(*values: str | None) -> Mapping[str, str | None]:
-        text = next((value.strip() for value in values if value and value.strip()), None)
+        text = first_filled(values)
         return {"enriched.country": None if text is None or len(text) > LONGEST else _country_code(text) or names.get(_folded(text))}
 
     return country
@@ -98,4 +98,5 @@ def _folded(text: str) -> str:
 
 
 def table_digest() -> str:
-    return hashlib.sha256(json.dumps([sorted(_MORE.items()), _NO_COUNTRY]).encode()).hexdigest()[:8]
+    """Changes with the names and codes of this module."""
+    return digest_of([sorted(_MORE.items()), _NO_COUNTRY])

@@ -1,11 +1,10 @@
 """Hosts that send visitors, and what they are: ours, and short on purpose. A tenant adds his own in enrichment.yml."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from typing import TypeVar
 
+from millrace.enrichment.texts import digest_of
 from millrace.enrichment.urls import host_of
 
 T = TypeVar("T")
@@ -72,4 +71,5 @@ def check_host(text: str) -> str:
 
 
 def table_digest() -> str:
-    return hashlib.sha256(json.dumps([sorted(HOSTS.items()), PATTERNS]).encode()).hexdigest()[:8]
+    """Changes with the hosts and patterns."""
+    return digest_of([sorted(HOSTS.items()), PATTERNS])

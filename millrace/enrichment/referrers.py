@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from millrace.enrichment.referrer_hosts import known_host, nearest
 from millrace.enrichment.rules import ReferrerRules
+from millrace.enrichment.texts import first_filled
 from millrace.enrichment.urls import host_of
 
 READS = ("context.page.referrer", "properties.referrer", "context.referrer.url", "context.page.url", "properties.url")
@@ -23,7 +24,7 @@ def referrer_by(rules: ReferrerRules) -> Callable[..., Mapping[str, str | None]]
         return known or ("other", None)
 
     def referrer(*values: str | None) -> Mapping[str, str | None]:
-        text = next((value.strip() for value in values[:3] if value and value.strip()), None)
+        text = first_filled(values[:3])
         page = next((host for value in values[3:] if (host := host_of(value))), None)
         host = host_of(text)
         if text is None:
