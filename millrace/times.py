@@ -25,6 +25,11 @@ def _date(day: int) -> str:
     return (_EPOCH + timedelta(day)).date().isoformat()
 
 
+def instant_of(at: int) -> datetime:
+    """Microseconds since 1970 as a time in UTC, exactly."""
+    return (_EPOCH + at * _MICROSECOND).replace(tzinfo=UTC)
+
+
 def milliseconds_text(milliseconds: float | str | Decimal) -> str:
     """Milliseconds since 1970 as RFC 3339. What is no instant is left as it is: the speed layer keeps what it refuses."""
     try:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,12 +18,11 @@ from millrace.events.pulls import Pull
 from millrace.events.webhooks import WrongValue, mapped
 from millrace.tables.catalogue import entity_table
 from millrace.tables.delta import TenantTables, conform
-from millrace.times import micros
+from millrace.times import instant_of, micros
 
 log = logging.getLogger(__name__)
 KEEP_HOURS = 168
 """How long files of old versions stay for whoever reads them."""
-_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Delivered(NamedTuple):
@@ -169,7 +168,7 @@ class EntityTarget:
     def _row(self, version: Version) -> dict[str, Any]:
         said = version.said
         return {
-            "key": said.key, "attributes": said.attributes, "valid_from": _instant(said.valid_from), "valid_to": None if version.valid_to is None else _instant(version.valid_to),
+            "key": said.key, "attributes": said.attributes, "valid_from": instant_of(said.valid_from), "valid_to": None if version.valid_to is None else instant_of(version.valid_to),
             "is_current": version.valid_to is None, "deleted": said.deleted, "source": self._source, "run_id": said.run_id, "change_id": said.change_id,
             "sequence": said.sequence, "place": said.place,
         }  # fmt: skip
@@ -212,7 +211,3 @@ def _statement_of(row: dict[str, Any]) -> Statement:
     return Statement(
         row["change_id"], row["key"], micros(row["valid_from"]), row["sequence"], row["place"], row["attributes"], row["deleted"], row["run_id"],
     )  # fmt: skip
-
-
-def _instant(at: int) -> datetime:
-    return _START + timedelta(microseconds=at)

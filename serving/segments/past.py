@@ -4,14 +4,13 @@ Of each person changes come in order of the instants they became true at: those 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.tables.catalogue import SEGMENT_CHANGES, TIME
 from millrace.tables.delta import TenantTables
-from millrace.traits.finish import MICROS
+from millrace.times import instant_of
 from serving.segments.cohorts import MEMBERS
 from serving.segments.movement import ENTERED
 
@@ -20,7 +19,7 @@ class Past:
     """Members at an instant (microseconds), in order of the id, with the instant they had entered. CoverageError when a file of the table is missing."""
 
     def __init__(self, tables: TenantTables, segment: str, at: int) -> None:
-        until = pa.scalar(datetime.fromtimestamp(at // MICROS, UTC).replace(microsecond=at % MICROS), TIME)
+        until = pa.scalar(instant_of(at), TIME)
         wanted = ["batch", "number", "person_id", "change", "at"]
         rows = tables.read(SEGMENT_CHANGES, columns=wanted, where=(pc.field("segment") == segment) & (pc.field("at") <= until))
         rows = rows.sort_by([("batch", "ascending"), ("number", "ascending")])

@@ -8,13 +8,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from millrace.tables.catalogue import SEGMENT_SETTLEMENTS
 from millrace.tables.delta import TenantTables
-from millrace.traits.finish import MICROS
+from millrace.times import instant_of
 from serving.segments.affected import Affected, Everybody, Part
 from serving.segments.movement import ENTERED, LEFT, PUBLISH, Movements
 from serving.segments.state import State
@@ -72,7 +71,7 @@ class Settling:
         wrong, unchanged = sum(found.values()), self._people.unchanged
         if self.is_proof and manifest_id is not None:
             tables.create(SEGMENT_SETTLEMENTS)
-            settled_at = datetime.fromtimestamp(clock() / MICROS, UTC)
+            settled_at = instant_of(clock())
             rows = [
                 {
                     "manifest_id": manifest_id, "segment": name, "head": self._generation.head, "persons": self._persons, "unchanged": unchanged,
