@@ -21,8 +21,14 @@ from tests.laws.oracle_values import Json, at_path, java_text, parse_object, par
 
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 LONGEST_ID = 1_024
-NOBODY = {"user_id": ("null", "NULL", "undefined"), "email": ("test@test.com",), "anonymous_id": ("null", "NULL", "undefined")}
-"""Values of the histories that the default rules block."""
+NO_ID = (
+    "null", "undefined", "none", "nil", "nan", "n/a", "unknown", "anonymous", "guest", "[object Object]", "0", "-1",
+    "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000",
+)  # fmt: skip
+NO_EMAIL = ("null", "undefined", "none", "n/a", "unknown", "test@test.com", "test@example.com", "noemail@noemail.com", "no@email.com", "none@none.com", "a@a.com")
+NO_PHONE = ("0", "0000000000", "1111111111", "1234567890", "9999999999", "+11111111111")
+NOBODY = {"user_id": NO_ID, "email": NO_EMAIL, "phone": NO_PHONE, "anonymous_id": NO_ID}
+"""Values that the default rules block, as they stand and in lower, UPPER and Title spelling: a damaged message can hold any of them."""
 Traits = Mapping[str, Mapping[str, Any]]
 
 
@@ -192,7 +198,13 @@ def folded(text: str) -> str:
 
 def rules_of(secret: bytes) -> Rules:
     """Today's rules under a tenant's key."""
-    return Rules(blocked=frozenset(node for name, values in NOBODY.items() for value in values if (node := node_of(name, value, secret))))
+    return Rules(blocked=blocked_nodes(NOBODY, secret))
+
+
+def blocked_nodes(values: Mapping[str, Iterable[str]], secret: bytes) -> frozenset[str]:
+    """The nodes of values by namespace, each in all its spellings."""
+    spelt = ((name, spelling) for name, ones in values.items() for one in ones for spelling in (one, one.lower(), one.upper(), one.title()))
+    return frozenset(node for name, value in spelt if (node := node_of(name, value, secret)))
 
 
 def persons_of(counted: Iterable[Event], rules: Rules) -> dict[str, frozenset[str]]:

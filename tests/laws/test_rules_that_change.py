@@ -14,7 +14,7 @@ from millrace.definitions import load_definitions
 from millrace.tables.catalogue import IDENTITY_CHANGES
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
-from tests.laws.oracle import NOBODY, node_of, persons_of
+from tests.laws.oracle import NOBODY, blocked_nodes, persons_of
 from tests.laws.oracle_persons import Rules
 from tests.laws.product import declared
 from tests.laws.stack import StackTenant
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.spark]
 BLOCKED = {**NOBODY, "anonymous_id": (*NOBODY["anonymous_id"], "a1")}
 CHANGED = {
     "user_id": {"unique": True, "aliases": 1, "blocked": list(BLOCKED["user_id"])}, "email": {"shared_from": 3, "blocked": list(BLOCKED["email"])},
-    "phone": {"shared_from": None}, "anonymous_id": {"limit": 1, "blocked": list(BLOCKED["anonymous_id"])},
+    "phone": {"shared_from": None, "blocked": list(BLOCKED["phone"])}, "anonymous_id": {"limit": 1, "blocked": list(BLOCKED["anonymous_id"])},
 }  # fmt: skip
 
 
@@ -59,8 +59,7 @@ def check_change(tenant: StackTenant, folder: Path) -> None:
     assert tenant.check_answers(as_of) == before, "a plan changes nothing"
     served = build_of(tenant)
     tenant.definitions = proposed
-    blocked = frozenset(node for name, values in BLOCKED.items() for value in values if (node := node_of(name, value, tenant.secret)))
-    tenant.rules = Rules(most={"anonymous_id": 1}, shared_from={"email": 3, "phone": None}, blocked=blocked, aliases=1)
+    tenant.rules = Rules(most={"anonymous_id": 1}, shared_from={"email": 3, "phone": None}, blocked=blocked_nodes(BLOCKED, tenant.secret), aliases=1)
     tenant.run_speed(1_000)
     manifest = tenant.build()
     assert manifest.kind == "full" and manifest.proof["identity"]["cause"] == "edges and rules"
