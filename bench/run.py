@@ -14,6 +14,7 @@ from typing import Any
 
 NAMES = {
     "speed": ("speed path events/s ÷ Kafka → noop with the same parse", "higher"),
+    "standardising": ("events per CPU second of standardising ÷ Spark's from_json of the same records", "higher"),
     "freshness": ("acknowledged → visible, median ÷ trigger of a stock Kafka → Delta append", "lower"),
     "lookup": ("merged lookup p99 ÷ Redis GET over TCP p99", "lower"),
     "lookup_over_http": ("100 traits and 100 segments over HTTP at 1,000 requests/s, p99 ÷ Redis HGETALL of the finished values, p99", "lower"),
