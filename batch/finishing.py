@@ -13,8 +13,9 @@ from millrace.traits.algebra import NUMBER_TYPE, SCALE, average, scaled
 from millrace.traits.finish import micros
 from millrace.traits.finished_columns import derived_columns, finished_column
 from millrace.traits.sketches import estimate
-from millrace.traits.traits import Trait, View
+from millrace.traits.traits import Trait
 from millrace.traits.values import is_simple
+from millrace.traits.views import View
 
 
 def finish_persons(merged: pa.Table, view: View, *, keep: list[str], as_of: datetime | Sequence[int]) -> pa.Table:

@@ -1,6 +1,7 @@
 """The point of the log that serving tables speak for: a batch version and the epochs after its cut. Who belongs together there, whom some epochs touch. profiles.py asks."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +41,15 @@ def newest_head(tables: TenantTables) -> Head:
         raise NothingToDo("no batch version is published yet; run `python -m jobs.build_batch` first")
     ledger = read_ledger(tables)
     return Head(manifest, ledger.last_under(manifest.definitions_hash, after=manifest.cut), read_decisions(tables))
+
+
+def receipt_columns(head: Head, *, as_of: datetime) -> dict[str, object]:
+    """The columns of serving tables that say what a row was made from."""
+    manifest = head.manifest
+    return {
+        "as_of": as_of, "manifest_id": manifest.manifest_id, "cut": manifest.cut, "head": head.epoch, "definitions_hash": manifest.definitions_hash,
+        "decisions": head.decisions.number,
+    }  # fmt: skip
 
 
 def after_cut(head: Head) -> pc.Expression:

@@ -10,7 +10,7 @@ from millrace.definitions import Definitions
 from millrace.enrichment.rules import Enrichment
 from millrace.events.values import ValueReader, value_specs
 from millrace.tables.catalogue import TIME
-from millrace.traits.states import State
+from millrace.traits.states import Reads
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,9 @@ class LogValues:
     rules: Enrichment
 
     @classmethod
-    def of(cls, definitions: Definitions, states: Iterable[State] | None = None) -> "LogValues":
-        """What these states read, or those of all views."""
-        chosen = (state for view in definitions.states.values() for state in view) if states is None else states
-        return cls(tuple(value_specs(chosen)), definitions.enrichment)
+    def of(cls, definitions: Definitions, readers: Iterable[Reads] | None = None) -> "LogValues":
+        """What these states and keys read, or those of all views."""
+        return cls(tuple(value_specs(definitions.readers if readers is None else readers)), definitions.enrichment)
 
     def columns(self, payloads: pa.ChunkedArray, event_times: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
         """The values by column name. ``event_times``: of the rows, as the log has them."""

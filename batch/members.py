@@ -6,7 +6,7 @@ measured against that threshold, here as in live answers.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import Any
@@ -56,20 +56,6 @@ def publish_members(tables: TenantTables, *, as_of: datetime | None = None, defi
     tables.replace(SEGMENT_MEMBERS, conform(found, SEGMENT_MEMBERS.schema))
     log.info("segment members published segments=%d rows=%d head=%d", len(segments), len(found), receipt["head"])
     return len(found)
-
-
-def counted(writers: Mapping[str, Callable[[], int]]) -> dict[str, int]:
-    """Rows that each of some writers of serving tables wrote, in turn; those with nothing to do are left out, NothingToDo when all are."""
-    counts: dict[str, int] = {}
-    nothing: NothingToDo | None = None
-    for name, write in writers.items():
-        try:
-            counts[name] = write()
-        except NothingToDo as error:
-            nothing = nothing or error
-    if nothing is not None and not counts:
-        raise nothing
-    return counts
 
 
 def members_of(profiles: pa.Table, segments: tuple[CompiledSegment, ...], *, now: int, thresholds: Mapping[Threshold, Any]) -> pa.Table:

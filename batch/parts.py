@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 
 from millrace.definitions import Definitions
 from millrace.tables.catalogue import BATCH_EDGES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
-from millrace.traits.traits import State, View
+from millrace.traits.fold import OF_NODES
+from millrace.traits.keys import Key
+from millrace.traits.traits import State
+from millrace.traits.views import View
 
 Hops = Mapping[State, frozenset[int]]
 _EDGE_KINDS = {"hint_a": "min", "hint_b": "min", "first_at": "min", "last_at": "max", "seen_count": "count", "first_seen": "first"}
@@ -16,7 +19,7 @@ _EDGE_KINDS = {"hint_a": "min", "hint_b": "min", "first_at": "min", "last_at": "
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """``keys`` name a row, ``kinds`` are its columns with the kind of their merge. ``hop`` None: the edges. ``states``: what to fold to get such rows."""
+    """``keys`` name a row, ``kinds`` are its columns with the kind of their merge. ``hop`` None: the edges. ``states``: what to fold to get such rows, ``key``: by what."""
 
     batch: Table
     speed: Table
@@ -24,6 +27,7 @@ class Part:
     kinds: Mapping[str, str]
     hop: int | None = None
     states: Hops | None = None
+    key: Key = OF_NODES
 
     @property
     def name(self) -> str:
@@ -38,7 +42,9 @@ class Part:
         if self.states is None or self.hop is None:
             return self
         view = older.views.get(self.batch.name.rpartition("/")[2])
-        kept = {state: hops for state, hops in self.states.items() if view is not None and self.hop in view.states.get(state, ())}
+        if view is None or view.keyed != self.key:
+            return None
+        kept = {state: hops for state, hops in self.states.items() if self.hop in view.states.get(state, ())}
         return replace(self, states=kept, kinds={state.name: state.kind for state in kept}) if kept else None
 
 
@@ -51,7 +57,7 @@ def parts_of_view(name: str, view: View) -> list[Part]:
     for hop in view.hops:
         kept = {state: frozenset({hop}) for state, hops in view.states.items() if hop in hops}
         kinds = {state.name: state.kind for state in kept}
-        parts.append(Part(batch_view(name, view), speed_view(name, view), ("key", "hop", "hop_start"), kinds, hop, kept))
+        parts.append(Part(batch_view(name, view), speed_view(name, view), ("key", "hop", "hop_start"), kinds, hop, kept, view.keyed))
     return parts
 
 

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from batch.finishing import finish_persons
-from batch.head import Head, newest_head, nodes_at, published_nodes, touched_nodes
+from batch.head import Head, newest_head, nodes_at, published_nodes, receipt_columns, touched_nodes
 from batch.windows import persons_with_windows
 from millrace.columns.finish import finish_windows, in_any_window, merge_windows
 from millrace.errors import NothingToDo
@@ -26,7 +26,8 @@ from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables.catalogue import BATCH_NODES, NODES, Table, batch_view, profiles_table, speed_view
 from millrace.tables.delta import TenantTables, conform
 from millrace.traits.finish import micros
-from millrace.traits.traits import ALL_TIME, View
+from millrace.traits.traits import ALL_TIME
+from millrace.traits.views import View
 
 log = logging.getLogger(__name__)
 PERSON = "person"
@@ -94,7 +95,7 @@ def _publish(session: Session, tables: TenantTables, head: Head, *, as_of: datet
         tables.replace(table, _in_driver(tables, head, table, as_of=as_of, nodes=nodes_at(published, touched), is_all=True))
     else:
         merged = persons_on_executors(session(), tables, head, as_of=as_of, touched=touched)
-        found = finish_windows(merged, view, keep=KEPT, as_of=as_of).select("*", *(F.lit(value).alias(name) for name, value in _receipt(head, as_of=as_of).items()))
+        found = finish_windows(merged, view, keep=KEPT, as_of=as_of).select("*", *(F.lit(value).alias(name) for name, value in receipt_columns(head, as_of=as_of).items()))
         tables.create(table)
         found.select(*table.schema.names).write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(tables.path(table))
     rows = DeltaTable(tables.path(table)).count()
@@ -102,19 +103,10 @@ def _publish(session: Session, tables: TenantTables, head: Head, *, as_of: datet
     return rows
 
 
-def _receipt(head: Head, *, as_of: datetime) -> dict[str, object]:
-    """The columns that say what a row was made from."""
-    manifest = head.manifest
-    return {
-        "as_of": as_of, "manifest_id": manifest.manifest_id, "cut": manifest.cut, "head": head.epoch, "definitions_hash": manifest.definitions_hash,
-        "decisions": head.decisions.number,
-    }  # fmt: skip
-
-
 def _in_driver(tables: TenantTables, head: Head, table: Table, *, as_of: datetime, nodes: pa.Table, is_all: bool) -> pa.Table:
     view = head.manifest.definitions.views[PERSON]
     found = finish_persons(persons_with_windows(tables, head, PERSON, as_of=as_of, nodes=nodes, is_all=is_all), view, keep=KEPT, as_of=as_of)
-    for name, value in _receipt(head, as_of=as_of).items():
+    for name, value in receipt_columns(head, as_of=as_of).items():
         found = found.append_column(name, pa.repeat(pa.scalar(value, table.schema.field(name).type), len(found)))
     return conform(found, table.schema)
 

@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from batch.build import build
-from batch.members import counted, publish_members
-from batch.profiles import publish_profiles, refresh_profiles
 from batch.rollback import roll_back
+from batch.serving_tables import write_serving_tables
 from millrace.definitions import Definitions
 from millrace.errors import ConfigurationError, MillraceError, NothingToDo
 from millrace.settings import BatchSettings
@@ -78,20 +77,14 @@ class BatchRunner:
     def _refresh(self) -> None:
         """No record: there is one a minute, and the rows themselves say what they hold."""
         try:
-            counted({"profiles": self._refreshed_profiles, "segment_members": self._members})
+            self._write_serving(touched=True)
         except NothingToDo:
             pass
         except MillraceError as error:
             log.error("serving tables not refreshed error=%s", error)
 
-    def _refreshed_profiles(self) -> int:
-        return refresh_profiles(lambda: self._spark, self._tables, settings=self._settings)
-
-    def _profiles(self) -> int:
-        return publish_profiles(lambda: self._spark, self._tables, settings=self._settings)
-
-    def _members(self) -> int:
-        return publish_members(self._tables, definitions=self._definitions)
+    def _write_serving(self, *, touched: bool) -> dict[str, int]:
+        return write_serving_tables(lambda: self._spark, self._tables, settings=self._settings, definitions=self._definitions, touched=touched)
 
     def _open_requests(self) -> list[dict[str, Any]]:
         found = self._tables.open(OPS_REQUESTS)
@@ -108,7 +101,7 @@ class BatchRunner:
                 manifest = self._act(action, json.loads(arguments or "{}"))
                 run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
                 if action != "rollback":
-                    run.counts |= counted({"profiles": self._profiles, "segment_members": self._members})
+                    run.counts |= self._write_serving(touched=False)
         except NothingToDo as nothing:
             log.info("nothing to build reason=%s", nothing)
         except MillraceError as error:

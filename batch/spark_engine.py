@@ -1,6 +1,7 @@
 """A build on the executors: frames partitioned by key, each partition merged or compared by the kernels of merging.py. build.py uses it for what does not fit the driver."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,6 @@ from millrace.traits.traits import State
 Kernel = Callable[[pa.Table], pa.Table]
 FOLDED_AT_ONCE = 1_000_000
 """Events of a partition that are folded together; the partial rows of a larger partition (one very busy node) are merged in it."""
-
 _WORKING = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
@@ -76,14 +76,16 @@ class SparkEngine:
                 states[state] = states.get(state, frozenset()) | hops
         states = {state: states[state] for state in sorted(states)}
         kinds = {state.name: state.kind for state in states}
-        keys = parts[0].keys
+        keys, key = parts[0].keys, parts[0].key
 
         def fold_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            folded = [fold_events(slice_, states) for slice_ in _slices(batches, FOLDED_AT_ONCE)]
+            folded = [fold_events(slice_, states, key) for slice_ in _slices(batches, FOLDED_AT_ONCE)]
             rows = folded[0] if len(folded) == 1 else merge_rows(pa.concat_tables(folded), keys=keys, kinds=kinds) if folded else None
             yield from rows.to_batches(max_chunksize=50_000) if rows is not None else []
 
         frame = events.drop("identifiers", "dedup_key", "topic", "is_duplicate", "repeated").mapInArrow(fold_partition, ddl(table.schema))
+        if key.parts:  # events of one node are in one partition, those of another key are not
+            frame = self._by_key(parts[0], frame).mapInArrow(whole(partial(merge_rows, keys=keys, kinds=kinds)), ddl(table.schema))
         return frame if once else self._keep(frame)
 
     def part_of(self, folded: DataFrame, part: Part) -> DataFrame:
@@ -97,9 +99,7 @@ class SparkEngine:
         return _rows_of(rows.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), part)
 
     def merge(self, part: Part, rows: Sequence[DataFrame]) -> DataFrame:
-        def kernel(table: pa.Table) -> pa.Table:
-            return merge_rows(table, keys=part.keys, kinds=part.kinds)
-
+        kernel = partial(merge_rows, keys=part.keys, kinds=part.kinds)
         return self._by_key(part, _union(rows)).mapInArrow(whole(kernel), ddl(_schema(part)))
 
     def differing(self, part: Part, before: Sequence[DataFrame], after: Sequence[DataFrame]) -> Compared:

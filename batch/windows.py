@@ -1,5 +1,6 @@
 """Persons with the merged states of every trait's window, in the driver: the Arrow form of columns/finish.merge_windows. profiles.py uses it for what fits."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
@@ -10,10 +11,11 @@ from batch.head import Head, after_cut
 from batch.merging import merge_rows
 from millrace.columns.finish import window_column
 from millrace.identity.nodes import NAMESPACES
-from millrace.tables.catalogue import TIME, batch_view, speed_view
+from millrace.tables.catalogue import TIME, Table, batch_view, speed_view
 from millrace.tables.delta import TenantTables
 from millrace.traits.finish import micros
-from millrace.traits.traits import ALL_TIME, State, Trait, View
+from millrace.traits.traits import ALL_TIME, State, Trait
+from millrace.traits.views import View
 
 
 def persons_with_windows(tables: TenantTables, head: Head, view_name: str, *, as_of: datetime, nodes: pa.Table, is_all: bool) -> pa.Table:
@@ -21,11 +23,32 @@ def persons_with_windows(tables: TenantTables, head: Head, view_name: str, *, as
 
     ``is_all``: the nodes are all there are; otherwise only their tiles are read.
     """
-    view = head.manifest.definitions.views[view_name]
-    found = persons_of(nodes)
-    batch, speed = batch_view(view_name, view), speed_view(view_name, view)
-    wanted = None if is_all else pc.field("key").isin(nodes["node"].combine_chunks())
-    for trait, states in windows_of(view).items():
+    where = None if is_all else pc.field("key").isin(nodes["node"].combine_chunks())
+
+    def owners(keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        return nodes["person_id"].take(pc.index_in(keys, value_set=nodes["node"].combine_chunks()))
+
+    return _with_windows(tables, head, view_name, persons_of(nodes), as_of=as_of, owners=owners, wanted=where)
+
+
+def keys_with_windows(tables: TenantTables, head: Head, view_name: str, *, as_of: datetime) -> pa.Table:
+    """One row per key of a view of other keys than nodes: key, and the columns of ``merge_windows``."""
+    batch, speed = _tables_of(head, view_name)
+    keys = pa.concat_tables([
+        tables.read(batch, columns=["key"], version=head.manifest.tables[batch.name]),
+        tables.read(speed, columns=["key"], where=after_cut(head) & pc.field("key").is_valid()),
+    ])  # fmt: skip
+    found = pa.table({"key": pc.unique(keys["key"]).sort()})
+    return _with_windows(tables, head, view_name, found, as_of=as_of, owners=lambda keys: keys, wanted=None)
+
+
+def _with_windows(
+    tables: TenantTables, head: Head, view_name: str, found: pa.Table, *, as_of: datetime, owners: Callable[[pa.ChunkedArray], pa.ChunkedArray], wanted: pc.Expression | None
+) -> pa.Table:  # fmt: skip
+    """The rows with the merged states of every window. The first column says whose they are, ``owners`` whose a key of the view is; ``wanted``: the tiles to read."""
+    batch, speed = _tables_of(head, view_name)
+    by = found.column_names[0]
+    for trait, states in windows_of(head.manifest.definitions.views[view_name]).items():
         kinds = {state.name: state.kind for state in states.values()}
         where = inside_window(trait, as_of) if wanted is None else inside_window(trait, as_of) & wanted
         tiles = pa.concat_tables(
@@ -34,12 +57,17 @@ def persons_with_windows(tables: TenantTables, head: Head, view_name: str, *, as
                 tables.read(speed, columns=["key", *kinds], where=where & after_cut(head)),
             ]
         )
-        owners = nodes["person_id"].take(pc.index_in(tiles["key"], value_set=nodes["node"].combine_chunks()))
-        merged = merge_rows(tiles.drop_columns(["key"]).append_column("person_id", owners), keys=["person_id"], kinds=kinds)
-        place = pc.index_in(found["person_id"], value_set=merged["person_id"].combine_chunks())
+        owned = tiles.drop_columns(["key"]).append_column(by, owners(tiles["key"]))
+        merged = merge_rows(owned, keys=[by], kinds=kinds)
+        place = pc.index_in(found[by], value_set=merged[by].combine_chunks())
         for name, state in states.items():
             found = found.append_column(name, merged[state.name].take(place))
     return found
+
+
+def _tables_of(head: Head, view_name: str) -> tuple[Table, Table]:
+    view = head.manifest.definitions.views[view_name]
+    return batch_view(view_name, view), speed_view(view_name, view)
 
 
 def windows_of(view: View) -> dict[Trait, dict[str, State]]:

@@ -23,7 +23,7 @@ def write_base(tables: TenantTables, manifest_id: int, nodes: Sequence[str], slo
     write_sorted(environment, "nodes", ((node.encode(), encode_place(Place(person_id(node), ""))) for node in nodes))
     write_sorted(environment, "persons", ((person.encode(), encode_members([Member(node, None, CUT, 0, 0)])) for person, node in people))
     write_sorted(environment, "states", ((node.encode(), found) for node, found in slots))
-    for name in ("merged", "edges", "ids"):
+    for name in ("merged", "edges", "ids", "keyed"):
         write_sorted(environment, name, iter(()))
     write_description(environment, manifest)
     environment.sync(True)

@@ -17,7 +17,8 @@ from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, LEDGER, MANIFEST
 from millrace.tables.delta import TenantTables
 from millrace.tables.manifest import Manifest, write_manifest
 from millrace.traits.sketches import LG_K
-from millrace.traits.traits import State, View
+from millrace.traits.traits import State
+from millrace.traits.views import View
 
 DAY, HOUR = 86_400, 3_600
 DAYS, HOURS = 24, 8

@@ -3,11 +3,9 @@
 import argparse
 import logging
 import sys
-from functools import partial
 
 from batch.build import build, check_work
-from batch.members import counted, publish_members
-from batch.profiles import publish_profiles
+from batch.serving_tables import write_serving_tables
 from jobs import job, log_to_stderr
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
@@ -37,8 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         manifest = build(spark, tables, definitions, full=options.full, settings=settings.batch)
         run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
         with writer_lease(settings.root, settings.tenant, "serving", wait_s=SERVING_S):
-            profiles = partial(publish_profiles, lambda: spark, tables, settings=settings.batch)
-            run.counts |= counted({"profiles": profiles, "segment_members": partial(publish_members, tables, definitions=definitions)})
+            run.counts |= write_serving_tables(lambda: spark, tables, settings=settings.batch, definitions=definitions)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 import argparse
 import logging
 import sys
-from functools import partial
+from functools import cache
 
-from batch.members import counted, publish_members
-from batch.profiles import publish_profiles, refresh_profiles
+from batch.serving_tables import write_serving_tables
 from jobs import job, log_to_stderr
 from millrace.config import add_options, settings_of
 from millrace.lease import writer_lease
@@ -26,9 +25,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = settings_of(options)
     tables = TenantTables(settings.root, settings.tenant)
     with RunRecord(tables, "publish_serving") as run, writer_lease(settings.root, settings.tenant, "serving"):
-        write = refresh_profiles if options.touched else publish_profiles
-        profiles = partial(write, lambda: create_session("publish_serving", **dict(settings.spark)), tables, settings=settings.batch)
-        run.counts = counted({"profiles": profiles, "segment_members": partial(publish_members, tables)})
+        session = cache(lambda: create_session("publish_serving", **dict(settings.spark)))
+        run.counts = write_serving_tables(session, tables, settings=settings.batch, touched=options.touched)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from millrace.identity.rules import IdentityRules, NamespaceRules
 from millrace.identity.spellings import FIRST_NORMALISER
 from millrace.segments import Segment, Segments, segment_problems, segments_hash
 from millrace.tracking_plan.plan import TrackingPlan, plan_hash, read_plan
-from millrace.traits.traits import NAME, State, Trait, View, further_problems
+from millrace.traits.states import Reads, State
+from millrace.traits.traits import Trait
+from millrace.traits.views import NAME, View, further_problems
 from millrace.yaml_files import did_you_mean, read_yaml
 
 _TREE = Path(__file__).resolve().parent.parent
@@ -85,6 +87,7 @@ class Definitions(BaseModel):
             for trait in (*view["traits"].values(), *view.get("derived", {}).values()):
                 trait.pop("description", None)
         kept = {name: {state.name: sorted(hops) for state, hops in states.items()} for name, states in self.states.items()}
+        kept |= {f"key of {name}": view.keyed.rules for name, view in self.views.items() if view.keyed.rules}
         return hashlib.sha256(json.dumps([shown, kept], sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
@@ -107,8 +110,8 @@ class Definitions(BaseModel):
 
     @cached_property
     def enriched_families(self) -> tuple[str, ...]:
-        """Families of enriched values that some state reads."""
-        return families_of(path for states in self.states.values() for state in states for path, _ in state.reads)
+        """Families of enriched values that some state or key reads."""
+        return families_of(path for reader in self.readers for path, _ in reader.reads)
 
     def _shown(self) -> dict[str, Any]:
         """The rules of identity, and those of enriched values that are asked for, with their defaults: a later version of Millrace may have others."""
@@ -128,6 +131,11 @@ class Definitions(BaseModel):
     def states(self) -> dict[str, dict[State, frozenset[int]]]:
         """States of each view with the hops they are kept for."""
         return {name: view.states for name, view in self.views.items()}
+
+    @property
+    def readers(self) -> list[Reads]:
+        """Everything that reads values of events: the states and keys of all views."""
+        return [reader for view in self.views.values() for reader in (view.keyed, *view.states)]
 
 
 def load_definitions(directory: str | Path) -> Definitions:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from millrace.errors import ConfigurationError
 from millrace.expressions import names_of
 from millrace.times import MICROS
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from millrace.traits.windows import seconds_of
 from millrace.yaml_files import did_you_mean
 
@@ -80,7 +80,7 @@ def narrowed(view: View, names: Iterable[str]) -> View:
             needed.add(name)
             waiting += names_of(trees[name]) if name in trees else ()
     traits = {name: trait for name, trait in view.traits.items() if name in needed} or dict(list(view.traits.items())[:1])
-    return View(key=view.key, time_zone=view.time_zone, traits=traits, derived={name: one for name, one in view.derived.items() if name in needed})
+    return view.only(traits, {name: one for name, one in view.derived.items() if name in needed})
 
 
 def feature_names(views: Mapping[str, View]) -> list[str]:

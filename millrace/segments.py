@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from millrace.expressions import ExpressionError, Node, PythonForm, Truth, names_of, parse, segments_of, thresholds_of
 from millrace.expressions.instants import Turn, turns
 from millrace.expressions.tokens import KEYWORDS
-from millrace.traits.traits import NAME, View
+from millrace.traits.views import NAME, View
 
 if TYPE_CHECKING:
     from millrace.definitions import Definitions

@@ -27,6 +27,7 @@ from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import DEFAULT_SHARD, Ledger, ledger_rows
 from millrace.topics import events_topic
 from millrace.traits.fold import fold_events
+from millrace.traits.views import View
 from speed.recovery import Generation
 from speed.seen import SeenIndex
 from speed.standardizing import StandardizingProcess
@@ -130,7 +131,7 @@ class EpochWriter:
             SPEED_EDGES_TABLE: lambda: _of_epoch(edges_of(counted), epoch),
         }
         for name, view in self.definitions.views.items():
-            jobs[speed_view(name, view)] = lambda view=view: _of_epoch(fold_events(counted, view.states), epoch)
+            jobs[speed_view(name, view)] = lambda view=view: _of_epoch(_increments(counted, view), epoch)
         with ThreadPoolExecutor(len(jobs)) as pool:
             futures = [pool.submit(self._append, table, make, epoch) for table, make in jobs.items()]
         for future in futures:
@@ -180,6 +181,12 @@ def read_offsets(checkpoint: Path, batch_id: int) -> dict[tuple[str, int], int]:
 
 def _constant(value: object, length: int, kind: pa.DataType) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), length)
+
+
+def _increments(counted: pa.Table, view: View) -> pa.Table:
+    """Increments of a view. Where not every event has a key, the ledger cannot say how many there must be: a row without a key then shows that they are there."""
+    rows = fold_events(counted, view.states, view.keyed)
+    return pa.concat_tables([rows, pa.Table.from_pylist([{}], schema=rows.schema)]) if view.keyed.parts else rows
 
 
 def _of_epoch(rows: pa.Table, epoch: int) -> pa.Table:

@@ -24,7 +24,7 @@ from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables.catalogue import FEATURE_SNAPSHOTS, feature_set_table
 from millrace.tables.delta import TenantTables
 from millrace.tables.feature_sets import FEATURE_SNAPSHOT
-from millrace.traits.traits import NAME
+from millrace.traits.views import NAME
 
 log = logging.getLogger(__name__)
 

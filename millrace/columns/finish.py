@@ -12,8 +12,9 @@ from millrace.columns.expressions import ColumnForm
 from millrace.traits.algebra import NUMBER, VALUE_TYPES
 from millrace.traits.finish import micros
 from millrace.traits.finished_columns import finished_column
-from millrace.traits.traits import ALL_TIME, Trait, View
+from millrace.traits.traits import ALL_TIME, Trait
 from millrace.traits.values import is_simple
+from millrace.traits.views import View
 
 _DERIVED: Mapping[str, Callable[[Column], Column]] = {
     **{name: lambda value, kind=kind: value.cast(kind) for name, kind in (("integer", "BIGINT"), ("number", NUMBER), ("text", "STRING"), ("boolean", "BOOLEAN"))},

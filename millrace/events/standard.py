@@ -17,7 +17,7 @@ from millrace.events.values import ValueReader, value_specs
 from millrace.identity.identifiers import Nodes, identifiers_of
 from millrace.tables.catalogue import TIME
 from millrace.tracking_plan.records import PlanRules, Verdicts, WantedNumbers, violations_column
-from millrace.traits.traits import State
+from millrace.traits.states import Reads, State
 
 VIOLATES_PLAN = "plan_violation"
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
@@ -28,12 +28,12 @@ _IDS = ("messageId", "userId", "anonymousId", "previousId")
 
 
 class Standardizer:
-    """Standardises records for the states of all views, under a tenant's token secret, its tracking plan (None: none) and its rules of enriched values."""
+    """Standardises records for what reads their values, states and keys of all views, under a tenant's token secret, its tracking plan (None: none) and its rules of enriched values."""
 
-    def __init__(self, states: Iterable[State], secret: bytes, *, rules: PlanRules | None = None, enrichment: Enrichment | None = None) -> None:
-        states = list(states)
-        self._wanted, self._rules = WantedNumbers(states), rules
-        self._reader = ValueReader(value_specs(states), enrichment)
+    def __init__(self, readers: Iterable[Reads], secret: bytes, *, rules: PlanRules | None = None, enrichment: Enrichment | None = None) -> None:
+        readers = list(readers)
+        self._wanted, self._rules = WantedNumbers([reader for reader in readers if isinstance(reader, State)]), rules
+        self._reader = ValueReader(value_specs(readers), enrichment)
         self._nodes = Nodes(secret)
 
     def standardize(self, records: pa.Table) -> pa.Table:

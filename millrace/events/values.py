@@ -12,15 +12,15 @@ from millrace.enrichment.paths import FAMILY_OF
 from millrace.enrichment.rules import Enrichment
 from millrace.events.messages import MessageReader, Messages, numbers
 from millrace.traits.fold import PLAIN_PATHS, value_column
-from millrace.traits.states import State
+from millrace.traits.states import Reads
 
 Specs = Sequence[tuple[str, str]]
 """(path, type) of values."""
 
 
-def value_specs(states: Iterable[State]) -> list[tuple[str, str]]:
-    """(path, type) of each value that the states read from messages."""
-    return sorted({read for state in states for read in state.reads if read[0] not in PLAIN_PATHS})
+def value_specs(readers: Iterable[Reads]) -> list[tuple[str, str]]:
+    """(path, type) of each value that states and keys read from messages."""
+    return sorted({read for reader in readers for read in reader.reads if read[0] not in PLAIN_PATHS})
 
 
 class ValueReader:

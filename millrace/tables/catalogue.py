@@ -15,7 +15,8 @@ from millrace.tables.quality import ALERT, PLAN, REPLAY
 from millrace.tables.segments import SEGMENT_CHANGE, SEGMENT_MEMBER, SEGMENT_SETTLEMENT, SEGMENT_THRESHOLD
 from millrace.tables.sources import ENTITY, REFUSED_ROW, SOURCE_POSITION
 from millrace.traits.states import State
-from millrace.traits.traits import Trait, View
+from millrace.traits.traits import Trait
+from millrace.traits.views import View
 
 VALUE_TYPES = {"number": NUMBER, "string": pa.string(), "time": TIME}
 
@@ -212,9 +213,19 @@ def table_path(root: str | Path, tenant: str, table: Table | str) -> str:
 
 def profiles_table(view: View) -> Table:
     """``serving/profiles``: one row a person with a typed column a trait; ``as_of`` and ``head`` say when the row was computed: nothing has changed it since."""
+    return Table("serving/profiles", _finished([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string())], view), ("person_id",))
+
+
+def rows_table(name: str, view: View) -> Table:
+    """``serving/views/…``: one row a key of a view of other keys than persons, a text column a part of the key and a typed one a trait; the rest as in ``profiles_table``."""
+    parts = view.keyed.names
+    return Table(f"serving/views/{name}", _finished([(part, pa.string()) for part in parts], view), parts[:1])
+
+
+def _finished(first: list[tuple[str, pa.DataType]], view: View) -> pa.Schema:
     traits = [(name, trait_type(trait)) for name, trait in view.traits.items()] + [(one.name, DERIVED_TYPES[one.answers]) for one in view.compiled]
     receipt = [("as_of", TIME), ("manifest_id", pa.int64()), ("cut", pa.int64()), ("head", pa.int64()), ("definitions_hash", pa.string()), ("decisions", pa.int64())]
-    return Table("serving/profiles", pa.schema([("person_id", pa.string()), ("identifier_count", pa.int64()), ("hints", pa.string()), *traits, *receipt]), ("person_id",))
+    return pa.schema([*first, *traits, *receipt])
 
 
 def feature_set_table(name: str, columns: pa.Schema) -> Table:

@@ -14,8 +14,9 @@ from millrace.traits.derived import evaluate
 from millrace.traits.plain_values import plain_values
 from millrace.traits.python_states import python_states
 from millrace.traits.states import State
-from millrace.traits.traits import Trait, View
+from millrace.traits.traits import Trait
 from millrace.traits.values import tell
+from millrace.traits.views import View
 
 _EXACT = Context(prec=60)
 """Python's usual 28 digits are too few for a variance."""

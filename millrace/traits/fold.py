@@ -17,6 +17,7 @@ from millrace.tables.catalogue import TIME, state_type
 from millrace.traits.algebra import NUMBER_TYPE, SCALE
 from millrace.traits.bounded_columns import counted, distinct_days, latest, square_parts
 from millrace.traits.filters import Condition, holds
+from millrace.traits.keys import Key
 from millrace.traits.sketches import LG_K
 from millrace.traits.states import Hops, State
 from millrace.traits.windows import LOCAL_DAY
@@ -24,6 +25,7 @@ from millrace.traits.zones import local_days
 
 Chosen = tuple[tuple[str, ...], str | None, tuple[Condition, ...]]
 """What says which events count: names, message type, filter."""
+OF_NODES = Key()
 PLAIN_PATHS = ("event_time", "received_at", "name", "type", "source")
 
 
@@ -32,20 +34,21 @@ def value_column(path: str, value_type: str) -> str:
     return path if path in PLAIN_PATHS else f"value_{hashlib.sha256(f'{value_type} {path}'.encode()).hexdigest()[:10]}"
 
 
-def fold_events(events: pa.Table, states: Hops) -> pa.Table:
-    """One row per (key, hop, hop_start) that an event touches; a null state is the zero.
+def fold_events(events: pa.Table, states: Hops, key: Key = OF_NODES) -> pa.Table:
+    """One row per (key, hop, hop_start) that an event touches; a null state is the zero. Events without a key touch none.
 
-    In: node, event_time, partition, offset, type, name, and the value columns of the states (decimals of scale 9, text, times; null when
+    In: node, event_time, partition, offset, type, name, and the value columns of the states and the key (decimals of scale 9, text, times; null when
     unusable). Out: key, hop (seconds, 0 for all time), hop_start, one column a state.
     """
     schema = pa.schema([("key", pa.string()), ("hop", pa.int32()), ("hop_start", TIME), *((state.name, state_type(state)) for state in states)])
+    events = with_keys(events, key)
     if not len(events):
         return schema.empty_table()
-    needed = ["node", "event_time", "partition", "offset", "type", "name", *{value_column(*read) for state in states for read in state.reads}]
+    needed = ["key", "event_time", "partition", "offset", "type", "name", *{value_column(*read) for state in states for read in state.reads}]
     ordered = events.select(list(dict.fromkeys(needed))).sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
     matched = {_chosen(state): _matches(ordered, state) for state in states}
-    nodes = ordered["node"].combine_chunks().dictionary_encode()
-    codes = nodes.indices.to_numpy().astype(np.int64)
+    keys = ordered["key"].combine_chunks().dictionary_encode()
+    codes = keys.indices.to_numpy().astype(np.int64)
     clock = Clock(ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy() // 1_000_000)
     parts = []
     for hop in sorted({hop for kept in states.values() for hop in kept}):
@@ -53,9 +56,19 @@ def fold_events(events: pa.Table, states: Hops) -> pa.Table:
         touched = np.flatnonzero(np.logical_or.reduce([matched[_chosen(state)] for state in kept]))
         if len(touched):
             tiles = clock.days(kept[0].zone) if hop == LOCAL_DAY else clock.seconds // hop if hop else np.zeros_like(clock.seconds)
-            tiled = Tiled(hop, tiles, touched, codes, nodes.dictionary)
+            tiled = Tiled(hop, tiles, touched, codes, keys.dictionary)
             parts.append(_fold_tiles(ordered, states, kept=kept, tiled=tiled, matched=matched, clock=clock))
     return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
+
+
+def with_keys(events: pa.Table, key: Key) -> pa.Table:
+    """The events that have a key, with a column for it."""
+    if not key.parts:
+        return events.append_column("key", events["node"])
+    columns = [events[value_column(*read)].combine_chunks() for read in key.reads]
+    texts = key.texts(columns, events["event_time"].combine_chunks())
+    found = events.append_column("key", texts)
+    return found.filter(pc.is_valid(texts)) if texts.null_count else found
 
 
 class Tiled(NamedTuple):

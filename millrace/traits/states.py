@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from millrace.enrichment.paths import families_of
 from millrace.traits.algebra import KINDS, VALUE_TYPES
@@ -46,6 +46,13 @@ class State:
     def reads(self) -> tuple[tuple[str, str], ...]:
         """(path, type) of every value it reads of an event."""
         return (*(((self.value, self.value_type),) if self.value else ()), *(read for condition in self.where for read in condition.reads))
+
+
+class Reads(Protocol):
+    """What reads values of events: a state, the key of a view."""
+
+    @property
+    def reads(self) -> tuple[tuple[str, str], ...]: ...
 
 
 Hops = Mapping[State, frozenset[int]]

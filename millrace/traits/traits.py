@@ -1,26 +1,22 @@
-"""Traits and views as declared, and the states they stand on. Batch, speed and store compile the same declarations.
+"""Traits as declared, and the states they stand on; views.py holds them together. Batch, speed and store compile the same declarations.
 
 A trait is one answer about a key (``spend_30d``); states are what is stored to answer it (``sum_properties_revenue__order_completed`` in day
 tiles). Traits that differ only in their window share states.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
 from millrace.enrichment.paths import families_of
 from millrace.traits.checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
-from millrace.traits.derived import Compiled, Derived, WrongExpressions, compile_derived
 from millrace.traits.filters import Condition, parse_where, where_as_declared
 from millrace.traits.states import PLAIN_TYPES, MessageType, State, state_of
 from millrace.traits.windows import ALL_TIME, DAY, HOUR, LOCAL_DAY, Window
 from millrace.traits.zones import check_zone
 
-__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "NAME", "PLAIN_TYPES", "PROFILE_COLUMNS", "Answers", "Op", "State", "Trait", "View", "further_problems"]
+__all__ = ["ALL_TIME", "DAY", "HOUR", "LOCAL_DAY", "PLAIN_TYPES", "Answers", "Op", "State", "Trait"]
 
 Op = Literal[
     "count", "sum", "min", "max", "avg", "first", "last", "approx_distinct", "variance", "stddev", "median", "p5", "p10", "p25", "p75", "p90", "p95", "p99",
@@ -28,9 +24,6 @@ Op = Literal[
 ]  # fmt: skip
 Answers = Literal["integer", "number", "text", "time", "boolean", "list", "times", "counts"]
 """What kind of value a trait shows."""
-PROFILE_COLUMNS = ("person_id", "identifier_count", "hints", "as_of", "manifest_id", "cut", "head", "definitions_hash", "decisions")
-"""Columns of serving/profiles besides the traits."""
-NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 TOP = 5
 _INTEGERS = ("count", "approx_distinct", "count_distinct", "time_since", "active_days", "streak", "longest_streak")
 _KINDS = {
@@ -157,94 +150,3 @@ class Trait(BaseModel):
         if kind == "days" and self.time_zone != "UTC":
             zone = self.time_zone
         return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.where, *where), zone=zone, rules=self._rules)
-
-
-class View(BaseModel):
-    """Traits of one kind of key. ``node``: the identifier that owns the event; a person's answer merges the rows of all his nodes.
-    ``time_zone``: whose days the calendars of its traits have. ``derived``: traits that are expressions over others; they are declared among the traits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: Literal["node"]
-    time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
-    traits: dict[str, Trait] = Field(min_length=1)
-    derived: dict[str, Derived] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sorted_out(cls, found: Any) -> Any:
-        """Hands its time zone to the traits, which know then what their days are, and keeps traits that are expressions apart."""
-        if not isinstance(found, dict) or not isinstance(found.get("traits"), dict):
-            return found
-        traits = found["traits"]
-        if derived := {name: trait for name, trait in traits.items() if isinstance(trait, dict) and "expr" in trait}:
-            traits = {name: trait for name, trait in traits.items() if name not in derived}
-            found = found | {"derived": found.get("derived", {}) | derived}
-        with suppress(ValueError):  # a wrong zone is told where it is written
-            zone = {"time_zone": check_zone(found["time_zone"])} if "time_zone" in found else {}
-            traits = {name: zone | trait if isinstance(trait, dict) else trait for name, trait in traits.items()}
-        return found | {"traits": traits}
-
-    @model_validator(mode="after")
-    def _names(self) -> "View":
-        if {trait.time_zone for trait in self.traits.values()} - {self.time_zone}:
-            raise ValueError("a view has one time zone for all its traits; write time_zone beside key")
-        for problem in _name_problems([*self.traits, *self.derived]):
-            raise ValueError(problem)
-        self.compiled  # noqa: B018  (a wrong expression is told here)
-        return self
-
-    def under(self, digest: Callable[[str], str]) -> "View":
-        """The view with its traits under the rules of enriched values; ``digest`` of a family is asked for only when a trait reads a value of it."""
-        return self.model_copy(update={"traits": {name: trait.under(digest) for name, trait in self.traits.items()}})
-
-    @cached_property
-    def compiled(self) -> tuple[Compiled, ...]:
-        """The derived traits, each after those it names."""
-        return compile_derived(self.derived, {name: trait.expressed for name, trait in self.traits.items() if trait.expressed})
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Traits that derived ones are computed from."""
-        return tuple(dict.fromkeys(name for one in self.compiled for name in one.inputs))
-
-    @property
-    def states(self) -> dict[State, frozenset[int]]:
-        """Every state of the view, by name, with the hops it is kept for."""
-        hops: dict[State, set[int]] = {}
-        for trait in self.traits.values():
-            for state in trait.states:
-                hops.setdefault(state, set()).add(trait.hop)
-        return {state: frozenset(hops[state]) for state in sorted(hops)}
-
-    @property
-    def hops(self) -> tuple[int, ...]:
-        return tuple(sorted({trait.hop for trait in self.traits.values()}))
-
-
-def _name_problems(names: list[Any]) -> Iterator[str]:
-    wrong = [name for name in names if isinstance(name, str) and not NAME.match(name)]
-    if wrong:
-        yield f"trait names {wrong} are not allowed: lower-case letters, digits and _, starting with a letter"
-    taken = [name for name in names if name in PROFILE_COLUMNS]
-    if taken:
-        yield f"trait names {taken} are columns that every profile has ({', '.join(PROFILE_COLUMNS)}); choose other names"
-
-
-def further_problems(found: Any) -> Iterator[str]:
-    """What is wrong with the names and expressions of a view of which something else is wrong too; a trait that is wrong itself has any type."""
-    traits = found.get("traits") if isinstance(found, dict) else None
-    yield from _name_problems(list(traits) if isinstance(traits, dict) else [])
-    types, derived = {}, {}
-    for name, declared in traits.items() if isinstance(traits, dict) else ():
-        with suppress(ValidationError):
-            if isinstance(declared, dict) and "expr" in declared:
-                derived[name] = Derived.model_validate(declared)
-                continue
-        types[name] = "any"
-        with suppress(ValidationError):
-            types[name] = Trait.model_validate(declared).expressed or "any"
-    try:
-        compile_derived(derived, types)
-    except WrongExpressions as error:
-        yield from error.problems

@@ -1,4 +1,4 @@
-"""The API of one tenant as an ASGI application: profiles, features, segments, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
+"""The API of one tenant as an ASGI application: profiles, views, features, segments, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +19,7 @@ from serving.api.operations import Figures, Measured, operation_routes
 from serving.api.profiles import profile_routes
 from serving.api.refusals import ApiError, not_found, refused
 from serving.api.segments import Segments, segment_routes
+from serving.api.views import view_routes
 from serving.explain.answering import Identities
 from serving.segments.watching import Declared
 from serving.store.store import Store
@@ -41,6 +42,7 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     app.include_router(segment_routes(segments, keys.token_secret, access))
     app.include_router(profile_routes(store, keys.token_secret, access, identities, segments.judges))
     app.include_router(feature_routes(store, keys.token_secret, access))
+    app.include_router(view_routes(store, access))
     app.include_router(identity_routes(store, keys.token_secret, access, identities))
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
     app.include_router(decision_routes(store, keys.token_secret, access))

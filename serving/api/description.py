@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from serving.store.answers import Found, Missing, Profile
+from serving.store.keyed import Row
 
 DESCRIPTION = (
     "Every answer is the batch result at a known point of the log plus exactly the epochs after it, and carries a receipt from which it can be computed again."
@@ -45,13 +46,20 @@ def several(*names: str) -> dict[int | str, Any]:
     return {200: {"content": {"application/json": {"schema": {"type": "object", "required": ["profiles"], "properties": {"profiles": entries}}}}}}
 
 
+def page_of(name: str) -> dict[int | str, Any]:
+    """The answer 200 of a route that gives one of these structs, or a page of them."""
+    ref = {"$ref": _PLACE.format(name=name)}
+    page = {"type": "object", "required": ["view", "rows", "next"], "properties": {"view": {"type": "string"}, "rows": {"type": "array", "items": ref}, "next": {"type": ["string", "null"]}}}
+    return {200: {"content": {"application/json": {"schema": {"anyOf": [ref, page]}}}}}
+
+
 def describe_structs(app: FastAPI) -> None:
     """Adds the structs that answers are made of: FastAPI knows pydantic's models only."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _, structs = msgspec.json.schema_components([Profile, Found, Missing], ref_template=_PLACE)
+            _, structs = msgspec.json.schema_components([Profile, Found, Missing, Row], ref_template=_PLACE)
             generate()["components"]["schemas"].update(structs)
         return generate()
 

@@ -19,6 +19,7 @@ from serving.api.refusals import JSON, ApiError, not_found
 from serving.explain.answering import Identities
 from serving.segments.judges import Judges
 from serving.store.answers import Found, Memberships, Missing, Pinned, answer, encode_json
+from serving.store.keyed import VIEW
 from serving.store.receipts import PERSON_ID, ForgedReceipt
 from serving.store.replay import ReceiptExpired, replay
 from serving.store.store import Store
@@ -100,9 +101,9 @@ def node_asked(key: str, store: Store, secret: bytes) -> str | None:
 
 
 def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities, declared: Definitions) -> bytes:
-    """The bytes of a profile, or of an answer about identity."""
+    """The bytes of a profile, of a row of another view, or of an answer about identity."""
     claims = store.sealer.open(receipt_id)
-    if not claims.question or claims.question[0] == PERSON_ID:
+    if not claims.question or claims.question[0] in (PERSON_ID, VIEW):
         return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret, declared=declared)
     try:
         return encode_json(identities.again(claims))

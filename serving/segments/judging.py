@@ -11,7 +11,7 @@ from millrace.expressions import names_of
 from millrace.segments import PERSON_NAME, trait_types
 from millrace.traits.algebra import SCALE
 from millrace.traits.finish import micros
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from serving.segments.rules import Rules
 from serving.segments.turning import Turns
 from serving.store.answers import Pinned

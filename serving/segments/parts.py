@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from millrace.definitions import Definitions
 from millrace.tables.delta import TenantTables
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from serving.segments.delivery import Publisher
 from serving.segments.rules import Rules
 

@@ -12,7 +12,7 @@ from millrace.expressions import names_of
 from millrace.segments import compile_segments
 from millrace.tables.ledger import read_ledger
 from millrace.tables.manifest import latest_manifest
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from serving.segments.judging import Judge
 from serving.segments.watching import rules_for
 from serving.store.base_building import PERSON

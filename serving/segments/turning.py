@@ -12,7 +12,8 @@ from millrace.expressions import Node
 from millrace.segments import CompiledSegment
 from millrace.traits.algebra import UNIT
 from millrace.traits.finish import MICROS
-from millrace.traits.traits import ALL_TIME, LOCAL_DAY, Trait, View
+from millrace.traits.traits import ALL_TIME, LOCAL_DAY, Trait
+from millrace.traits.views import View
 from millrace.traits.windows import DAY, Window
 from millrace.traits.zones import day_start, local_day
 from serving.segments.rules import Rules

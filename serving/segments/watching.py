@@ -8,7 +8,7 @@ from pathlib import Path
 from millrace.definitions import Definitions
 from millrace.newest_definitions import NewestDefinitions
 from millrace.segments import PERSON_NAME, CompiledSegment, compile_segments, trait_types
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from serving.segments.rules import Rules, rules_of
 from serving.store.base_building import PERSON
 

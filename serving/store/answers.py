@@ -11,7 +11,7 @@ from serving.store.layout import decode
 from serving.store.ledger_tail import milliseconds_since
 from serving.store.persons import Person
 from serving.store.plan import Plan
-from serving.store.receipts import PERSON_ID, Claims, Receipt, Sealer
+from serving.store.receipts import PERSON_ID, Claims, Receipt, Sealer, receipt_of
 from serving.store.several import TraitAnswer
 
 
@@ -100,7 +100,6 @@ def answer_with(
         pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions,
         (PERSON_ID, moved) if moved else (), rules,
     )  # fmt: skip
-    as_of, complete = plan.as_of(at), point.complete
-    receipt = Receipt(sealer.seal(claims), point.manifest_id, point.cut, point.head, as_of, point.definitions_hash, staleness_ms, complete, point.decisions)
+    receipt = receipt_of(claims, sealer, as_of=plan.as_of(at))
     identifiers = [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members]
     return Profile(pinned.person.id, identifiers, traits, segments, receipt, moved or msgspec.UNSET)

@@ -29,7 +29,7 @@ from millrace.identity.nodes import by_priority
 from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, Table, batch_view
 from millrace.tables.delta import TenantTables, conform
 from millrace.tables.manifest import Manifest, find_manifest
-from serving.store.batch_base import Edge, Member, Place, encode_edges, encode_members, encode_place, open_environment, write_description
+from serving.store.batch_base import Edge, Member, Place, encode_edges, encode_members, encode_place, keyed_name, open_environment, write_description
 from serving.store.layout import Layout, decode, encode
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ def build_base(tables: TenantTables, manifest: Manifest, folder: Path) -> None:
         write_sorted(environment, "edges", _edge_pairs(inside))
         ids = sorted_rows(tables, manifest, BATCH_NODES, sql=_IDS, spill=folder)
         write_sorted(environment, "ids", ((name.encode(), node.encode()) for name, node in _rows(ids)))
+        write_sorted(environment, "keyed", _keyed_pairs(tables, manifest, folder))
         write_description(environment, manifest)
         environment.sync(True)
     finally:
@@ -126,6 +127,15 @@ def _state_pairs(parts: Iterator[pa.Table], table: Table, layout: Layout) -> Pai
         yield from _encoded(rows.slice(0, split), layout)
         waiting = rows.slice(split)
     yield from _encoded(waiting, layout)
+
+
+def _keyed_pairs(tables: TenantTables, manifest: Manifest, folder: Path) -> Pairs:
+    """Slots of every view whose keys are not nodes, one view after another."""
+    for name, view in sorted(manifest.definitions.views.items()):
+        if view.keyed.parts:
+            table = batch_view(name, view)
+            found = _state_pairs(sorted_rows(tables, manifest, table, sql=_STATES, spill=folder), table, Layout(view))
+            yield from ((keyed_name(name, key.decode()), slots) for key, slots in found)
 
 
 def _merged_pairs(parts: Iterator[pa.Table], environment: lmdb.Environment, layout: Layout) -> Pairs:

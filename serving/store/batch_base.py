@@ -3,10 +3,11 @@
 Databases: ``nodes`` node → person id and what is unusual about it (``Place``), ``persons`` person id → members, ``states`` node → slots (layout.py),
 ``merged`` id of a person with several nodes → their slots merged, so that a read has one part to decode, ``edges`` component → the edges that touch it
 (none of blocked nodes), for persons that later edges or decisions may part or join again: their nodes are read one by one then; ``ids`` the id that a
-node would give a person → node, for nodes after which nobody is named at the cut.
+node would give a person → node, for nodes after which nobody is named at the cut; ``keyed``: view and key → slots, of views of other keys than nodes.
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,8 @@ from millrace.errors import CoverageError
 from millrace.identity.nodes import person_id
 from millrace.tables.manifest import Manifest
 
-FORMAT = 4
-DATABASES = ("nodes", "persons", "states", "merged", "edges", "ids")
+FORMAT = 5
+DATABASES = ("nodes", "persons", "states", "merged", "edges", "ids", "keyed")
 LARGEST_BYTES = 1 << 38
 """Address space, not disk: the file grows with what is in it."""
 
@@ -52,6 +53,11 @@ class Place(NamedTuple):
     contested: bool = False
     isolated: bool = False
     linked: int = 0
+
+
+def keyed_name(view: str, key: str) -> bytes:
+    """Where a key of a view stands in ``keyed``."""
+    return f"{view}\0{key}".encode()
 
 
 def encode_place(place: Place) -> bytes:
@@ -94,7 +100,7 @@ class BaseReader:
 
     def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
         self._transaction, self._get, self._databases = transaction, transaction.get, databases
-        self._nodes, self._persons, self._states, self._merged, self._edges, self._ids = (databases[name] for name in DATABASES)
+        self._nodes, self._persons, self._states, self._merged, self._edges, self._ids = (databases[name] for name in DATABASES[:6])
 
     def person_of(self, node: str) -> str | None:
         """Id of the person a node belongs to at the cut; None for a node batch does not know."""
@@ -146,6 +152,16 @@ class BaseReader:
         """Slots of a node, encoded; None when it has none."""
         return self._get(node.encode(), db=self._states)
 
+    def keyed(self, view: str, key: str) -> bytes | None:
+        """Slots of a key of a view of other keys, encoded; None when it has none."""
+        return self._get(keyed_name(view, key), db=self._databases["keyed"])
+
+    def keys(self, view: str, after: str = "") -> Iterator[str]:
+        """Keys of such a view in order, those after one."""
+        prefix = keyed_name(view, "")
+        of_view = takewhile(lambda name: name.startswith(prefix), (name for name, _ in self.pairs("keyed", f"{view}\0{after}")))
+        return (key for name in of_view if (key := name.removeprefix(prefix).decode()) > after)
+
     def slots(self, person_id: str, members: list[Member]) -> bytes | None:
         """Slots of a person's nodes, merged and encoded; None when there are none."""
         if len(members) == 1:
@@ -180,6 +196,9 @@ class NoReader(BaseReader):
         return 0
 
     def states(self, node: str) -> bytes | None:
+        return None
+
+    def keyed(self, view: str, key: str) -> bytes | None:
         return None
 
     def slots(self, person_id: str, members: list[Member]) -> bytes | None:

@@ -28,6 +28,14 @@ def check_counts(states: pa.Table, accepted: np.ndarray, *, after: int, layout: 
     _refuse(seen != accepted, seen, accepted, after=after, where="the increments of profiles")
 
 
+def check_witnesses(rows: pa.Table, accepted: np.ndarray, *, after: int, where: str) -> None:
+    """CoverageError unless every epoch with events has its row without a key: it was written with the increments, all or none."""
+    found = rows.filter(pc.is_null(rows["key"]))["epoch"].to_numpy()
+    seen = np.bincount(found - after - 1, minlength=len(accepted)).astype(bool)
+    if (missing := ~seen & (accepted > 0)).any():
+        raise CoverageError(f"epoch {after + 1 + int(np.argmax(missing))} has events in the ledger but has left nothing in {where}; {_ADVICE}")
+
+
 def counts_everything(layout: Layout) -> tuple[str, int] | None:
     """Name and hop of a state that counts every event; None when the view has none."""
     return next(((state.name, hop) for state, hop in layout.slots if state.kind == "count" and not (state.value or state.events or state.type or state.where)), None)

@@ -12,11 +12,13 @@ from millrace.tables.catalogue import SPEED_EDGES_TABLE, speed_view
 from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import NOTHING
 from millrace.tables.manifest import Manifest
+from millrace.traits.views import View
 from serving.store.answers import Pinned, Point
 from serving.store.base_building import PERSON
 from serving.store.base_folders import HeldBase
 from serving.store.batch_base import BaseReader, NoReader
 from serving.store.coverage import check_counts, check_edges
+from serving.store.keyed import Fresh, KeyedViews, PinnedKey
 from serving.store.layout import Layout, Slots, encode
 from serving.store.layout import decode as decode_slots
 from serving.store.ledger_tail import LedgerTail
@@ -36,6 +38,7 @@ class Step:
     head: int
     slots: dict[str, bytes] = field(default_factory=dict)
     persons: Change | None = None
+    keyed: Fresh = field(default_factory=dict)
 
     @property
     def touched(self) -> set[str]:
@@ -60,6 +63,7 @@ class Generation:
     def __init__(self, tables: TenantTables, manifest: Manifest | None, newest: Definitions, held: HeldBase | None, *, secret: bytes) -> None:
         definitions = manifest.definitions if manifest else newest
         self.definitions, self._held, self._tables = definitions, held, tables
+        self.keyed = KeyedViews(tables, definitions)
         self._known = {definitions.hash}
         self.know(newest)
         self.manifest_id = manifest.manifest_id if manifest else None
@@ -78,6 +82,7 @@ class Generation:
         """Epochs under these definitions may be taken in, when they hold all that is served."""
         if newest.hash not in self._known and covers(newest, self.definitions):
             self._known.add(newest.hash)
+            self.keyed.drop(name for name, view in self.definitions.views.items() if name not in newest.views or not holds(newest.views[name], view))
 
     @property
     def keys_after_cut(self) -> int:
@@ -108,6 +113,7 @@ class Generation:
         """Looks at the speed tables afresh, from the head on."""
         self._states = EpochTail(self._tables, speed_view(PERSON, self.definitions.views[PERSON]), after=self.head)
         self._edges = EpochTail(self._tables, SPEED_EDGES_TABLE, after=self.head)
+        self.keyed.start_over(self.head)
 
     def reach(self, ledger: LedgerTail) -> Reach:
         """Up to the ledger's head, but not into epochs under definitions that may lack one of the states served."""
@@ -125,7 +131,8 @@ class Generation:
         edges, states, accepted = self._edges.rows(head), self._states.rows(head), ledger.accepted(self.head, head)
         check_edges(edges, accepted, after=self.head)
         check_counts(states, accepted, after=self.head, layout=self.layout)
-        step = Step(head, persons=self._persons.prepare(edges, self._writer_reader))
+        keyed = self.keyed.prepare(accepted, after=self.head, upto=head)
+        step = Step(head, persons=self._persons.prepare(edges, self._writer_reader), keyed=keyed)
         for key, slots in self.layout.fold(states).items():
             step.slots[key] = self._on_top(key, slots)
         return step
@@ -133,6 +140,7 @@ class Generation:
     def apply(self, step: Step, *, committed_at: int) -> None:
         """Makes a step visible, all at once."""
         self._slots.update(step.slots)
+        self.keyed.apply(step.keyed)
         if step.persons is not None:
             self._persons.apply(step.persons)
         self.head = step.head
@@ -154,6 +162,7 @@ class Generation:
         """The tails may forget what has been applied; not under the lock."""
         self._states.taken(self.head)
         self._edges.taken(self.head)
+        self.keyed.taken(self.head)
 
     def pin(self, node: str) -> Pinned | None:
         """All parts of the answer about a node at this moment; None when nobody has seen it."""
@@ -163,6 +172,16 @@ class Generation:
         batch = [slots for unit, members in person.of_batch if (slots := self._reader.slots(unit, members)) is not None]
         speed = [slots for member in person.members if (slots := self._slots.get(member.node)) is not None]
         return Pinned(node, self._point, self._plan, person, batch, speed)
+
+    def pin_key(self, view: str, key: str) -> PinnedKey | None:
+        """All parts of the answer about a key of another view; None when there is no such view, or no event had the key."""
+        found = self.keyed.get(view)
+        return None if found is None else found.pin(key, self._reader, self._point)
+
+    def keys(self, view: str, *, after: str, limit: int) -> list[str]:
+        """The next keys of such a view in order."""
+        found = self.keyed.get(view)
+        return [] if found is None else found.keys(self._reader, after=after, limit=limit)
 
     def person(self, node: str) -> Person | None:
         """Who a node belongs to at this moment; None when nobody has seen it."""
@@ -196,5 +215,9 @@ def covers(newer: Definitions, older: Definitions) -> bool:
     """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need, for the same nodes."""
     if newer.identity.normaliser != older.identity.normaliser:
         return False
-    have = newer.states[PERSON]
-    return all(hops <= have.get(state, frozenset()) for state, hops in older.states[PERSON].items())
+    return holds(newer.views[PERSON], older.views[PERSON])
+
+
+def holds(newer: View, older: View) -> bool:
+    """Whether increments of a view hold every state and hop of an older one, by the same keys."""
+    return newer.keyed == older.keyed and all(hops <= newer.states.get(state, frozenset()) for state, hops in older.states.items())

@@ -18,7 +18,8 @@ from millrace.traits.finish import MICROS
 from millrace.traits.python_states import python_states
 from millrace.traits.sketches import merge_sketches
 from millrace.traits.states import State
-from millrace.traits.traits import ALL_TIME, View
+from millrace.traits.traits import ALL_TIME
+from millrace.traits.views import View
 
 Slots = list[Any]
 BLOCK = 8

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from millrace.traits.derived import evaluate
 from millrace.traits.finish import MICROS, Value, finisher, show_as, time_text, value_of_nothing
 from millrace.traits.sketches import estimate_union
-from millrace.traits.traits import ALL_TIME, Trait, View
+from millrace.traits.traits import ALL_TIME, Trait
 from millrace.traits.values import is_simple
+from millrace.traits.views import View
 from serving.store.layout import Layout, Slots
 from serving.store.several import Layer, Several, Span, TraitAnswer, layer_of, tiles_inside
 

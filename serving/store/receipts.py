@@ -52,6 +52,13 @@ class Receipt(msgspec.Struct, gc=False):
     decisions: int
 
 
+def receipt_of(claims: Claims, sealer: "Sealer", *, as_of: str) -> Receipt:
+    """The receipt of an answer with these claims; ``as_of``: the latest window end it used."""
+    return Receipt(
+        sealer.seal(claims), claims.manifest_id, claims.cut, claims.head, as_of, claims.definitions_hash, claims.staleness_ms, claims.complete, claims.decisions
+    )
+
+
 class Sealer:
     """Seals and opens claims under one tenant's key."""
 

@@ -16,9 +16,11 @@ from millrace.settings import DEFAULTS, ApiSettings
 from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import NOTHING
 from millrace.traits.finish import micros
+from millrace.traits.views import View
 from serving.store.answers import Pinned, Point, Profile, answer
 from serving.store.base_building import PERSON
 from serving.store.following import Follower
+from serving.store.keyed import PinnedKey
 from serving.store.receipts import Sealer
 
 ALIVE_S = 30.0
@@ -102,6 +104,25 @@ class Store:
             serving = self._follower.serving
             return [serving.pin(node) if serving and node else None for node in nodes]
 
+    def pin_keys(self, view: str, keys: Sequence[str]) -> list[PinnedKey | None]:
+        """Parts of the answers about keys of another view than that of persons, all at the same head."""
+        with self._lock:
+            serving = self._follower.serving
+            return [serving.pin_key(view, key) if serving else None for key in keys]
+
+    def page_of_keys(self, view: str, *, after: str, limit: int) -> list[PinnedKey]:
+        """The next keys of such a view in order, with the parts of their answers, all at the same head."""
+        with self._lock:
+            serving = self._follower.serving
+            keys = serving.keys(view, after=after, limit=limit) if serving else []
+            return [pinned for key in keys if serving and (pinned := serving.pin_key(view, key)) is not None]
+
+    def keyed_views(self) -> dict[str, View]:
+        """The views of other keys that are served, by name; the newest definitions may have others."""
+        with self._lock:
+            serving = self._follower.serving
+            return {name: view for name, view in serving.definitions.views.items() if serving.keyed.get(name)} if serving else {}
+
     def people(self, at_once: int = 50) -> Iterator[Pinned]:
         """Parts of the answers about everybody, taken some at a time: others who ask need not wait, and heads may differ. CoverageError when another batch
         version is served before the end."""
@@ -139,8 +160,8 @@ class Store:
             serving = self._follower.serving
         if serving is None or ledger is None or serving.definitions.hash == newest.hash:
             return None
-        declared, served = (one.views[PERSON] for one in (newest, serving.definitions))
-        traits = [name for name, trait in {**declared.traits, **declared.derived}.items() if trait != served.traits.get(name, served.derived.get(name))]
+        declared, served = (_declared(one) for one in (newest, serving.definitions))
+        traits = [name for name, trait in declared.items() if trait != served.get(name)]
         return FillingBack(traits, ledger.written_since(newest.hash), serving.cut, serving.head)
 
     def status(self) -> Status:
@@ -162,3 +183,11 @@ class Store:
             staleness_ms=max(self.clock() - follower.ledger.committed_at(head), 0) // 1000 if follower.ledger and head else 0,
             decisions=decisions,
         )
+
+
+def _declared(definitions: Definitions) -> dict[str, object]:
+    """Every trait by name; those of other views than that of persons with the name of their view before theirs, and what their keys are."""
+    found: dict[str, object] = {}
+    for name, view in definitions.views.items():
+        found |= {trait if name == PERSON else f"{name}.{trait}": one if name == PERSON else (one, view.key) for trait, one in {**view.traits, **view.derived}.items()}
+    return found

@@ -12,7 +12,8 @@ from millrace.tables.feature_sets import RECEIPT
 from millrace.traits.algebra import KINDS
 from millrace.traits.checks import NEEDS
 from millrace.traits.states import State
-from millrace.traits.traits import Op, Trait, View
+from millrace.traits.traits import Op, Trait
+from millrace.traits.views import View
 
 TREE = Path(__file__).resolve().parents[2]
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", (TREE / "docs" / "tables.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))

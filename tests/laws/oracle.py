@@ -6,6 +6,7 @@ duplicates; nodes, persons with their ids; and for each person the finished valu
 
 import hashlib
 import hmac
+import json
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ import idna
 
 from tests.laws import oracle_persons
 from tests.laws.oracle_persons import Rules, person_id
-from tests.laws.oracle_traits import DAY, HOUR, MINUTE, SECOND, Answer, decimal_text, in_window, typed, value_of
+from tests.laws.oracle_traits import DAY, HOUR, MINUTE, SECOND, Answer, decimal_text, in_window, local_date, typed, value_of
 from tests.laws.oracle_values import Json, at_path, java_text, parse_object, parse_time, text_of
 
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
@@ -224,4 +225,18 @@ def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> d
     }
 
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "Rules", "answers", "decimal_text", "in_window", "java_text", "judge", "node_of", "person_id", "persons_of", "read_log", "rules_of", "typed"]
+def rows_of(counted: list[Event], key: Mapping[str, str], traits: Traits, as_of: int, zone: str) -> dict[tuple[str, ...], dict[str, Answer]]:
+    """Every trait of every key of a view, the parts of a key in the order of ``key`` (paths by name): of the events that have them all, not empty, in 400 bytes."""
+    having = defaultdict(list)
+    for event in counted:
+        parts = tuple(local_date(event.event_time, {"time_zone": zone}).isoformat() if path == "event_date" else typed(event, path, "string") for path in key.values())
+        if all(parts) and len(parts[0].encode() if len(parts) == 1 else json_list(parts)) <= 400:
+            having[parts].append(event)
+    return {parts: {name: value_of(trait, events, as_of) for name, trait in traits.items()} for parts, events in having.items()}
+
+
+def json_list(parts: Iterable[str]) -> bytes:
+    return json.dumps(list(parts), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Event", "Log", "Record", "Rules", "answers", "decimal_text", "in_window", "java_text", "judge", "node_of", "person_id", "persons_of", "read_log", "rows_of", "rules_of", "typed"]

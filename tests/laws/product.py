@@ -17,7 +17,8 @@ from millrace.traits.algebra import merge_all, scaled
 from millrace.traits.finish import finish
 from millrace.traits.fold import Hops, fold_events, value_column
 from millrace.traits.sketches import estimate
-from millrace.traits.traits import State, Trait, View
+from millrace.traits.traits import State, Trait
+from millrace.traits.views import View
 from tests.laws.histories import SECRET, arrow_events
 from tests.laws.oracle import Event
 
@@ -30,6 +31,11 @@ Rows = dict[Key, dict[str, Any]]
 def view_of(traits: Mapping[str, Mapping[str, Any]]) -> View:
     zone = next((trait["time_zone"] for trait in traits.values() if "time_zone" in trait), "UTC")
     return View.model_validate({"key": "node", "traits": traits, "time_zone": zone})
+
+
+def keyed_view_of(traits: Mapping[str, Mapping[str, Any]], key: Mapping[str, str], zone: str) -> View:
+    """The same traits of other keys, whose days are those of a zone."""
+    return View.model_validate({"key": dict(key), "traits": {name: {**trait, "time_zone": zone} for name, trait in traits.items()}, "time_zone": zone})
 
 
 def declared(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,17 +21,25 @@ from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import Ledger, read_ledger
 from millrace.tables.manifest import Manifest, latest_manifest
 from millrace.topics import ensure_topic
+from serving.store.answers import encode_json
+from serving.store.keyed import row_of
+from serving.store.replay import replay
 from serving.store.store import Store
 from speed.housekeeping import Housekeeper
 from speed.stream import StreamSettings, start_stream
 from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, TRAITS, message
-from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log, rules_of
-from tests.laws.product import comparable, python_rows, view_of
+from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log, rows_of, rules_of
+from tests.laws.product import comparable, keyed_view_of, python_rows, view_of
 from tests.millrace.records import MALFORMED, WRONG_MEANING, damage, sound
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+ITEM = "item"
+KEYS = [
+    ("UTC", {"id": "properties.product.id"}), ("America/St_Johns", {"day": "event_date", "source": "source"}), ("Asia/Kathmandu", {"name": "name", "id": "properties.product.id"}),
+]  # fmt: skip
+"""Time zone and key of the view besides that of persons."""
 BAD = [value for value in MALFORMED if len(value) < 2_000] + [sound(**changed) for changed in WRONG_MEANING]
 GROUPS = [sorted(TRAITS)[start::3] for start in range(3)]
 """Three sets of traits, all of them together: Spark compiles a query for each set, which costs more than running it on a few messages."""
@@ -49,11 +57,16 @@ class StackTenant:
         self.checkpoint = Path(self.tables.path("checkpoints/stream"))
         self.topic = ensure_topic(bootstrap, name)
         self.traits: Traits = {name: TRAITS[name] for name in chance.choice(GROUPS)}
-        self.definitions = Definitions(views={"person": view_of(self.traits)})
+        self.zone, self.key = chance.choice(KEYS)
+        self.definitions = self.declared()
         self.sent: list[Record] = []
         self.partitions = 2
         self.steps: list[str] = []
         self.store = Store(root, name, self.definitions, secret=self.secret, settings=ApiSettings(poll=0.005)).start()
+
+    def declared(self) -> Definitions:
+        """The traits, of persons and of what the messages say at the paths of a key."""
+        return Definitions(views={"person": view_of(self.traits), ITEM: keyed_view_of(self.traits, self.key, self.zone)})
 
     def close(self) -> None:
         self.store.close()
@@ -127,7 +140,7 @@ class StackTenant:
         """Other traits from now on, as after a new start of all jobs."""
         self.steps.append("redefine")
         self.traits = {name: TRAITS[name] for name in group}
-        self.definitions = Definitions(views={"person": view_of(self.traits)})
+        self.definitions = self.declared()
 
     def tidy(self) -> None:
         """A round of housekeeping: trims what no kept version needs, folds files together."""
@@ -188,7 +201,31 @@ class StackTenant:
         found = self.served(log, as_of)
         expected = answers(log.counted, self.traits, as_of, self.rules)
         assert found == {person: (members, expected[person]) for person, members in persons_of(log.counted, self.rules).items()}, self.steps
+        self.check_rows(log, as_of)
         return found
+
+    def check_rows(self, log: Log, as_of: int) -> None:
+        """The same of the other view: in pages every key there is and no other, one by one the same, and a receipt from which it is computed again."""
+        expected = rows_of(log.counted, self.key, self.traits_in(self.zone), as_of, self.zone)
+        if ITEM not in self.store.keyed_views():
+            assert self.store.filling_back() is not None, self.steps
+            return
+        page, pages = self.store.page_of_keys(ITEM, after="", limit=3), []
+        while page:
+            pages += page
+            page = self.store.page_of_keys(ITEM, after=page[-1].key, limit=3)
+        assert [pinned.key for pinned in pages] == sorted({pinned.key for pinned in pages}), self.steps
+        rows = [row_of(pinned, at=as_of, now=self.store.clock(), sealer=self.store.sealer) for pinned in pages]
+        found = {tuple(row.key[name] for name in self.key): {name: answer.value for name, answer in row.traits.items()} for row in rows}
+        assert found == expected, self.steps
+        if rows:
+            row = self.chance.choice(rows)
+            (alone,) = self.store.pin_keys(ITEM, [keyed_view_of(self.traits, self.key, self.zone).keyed.text(row.key)])
+            assert alone is not None and row.receipt.complete
+            assert replay(self.tables, row.receipt.id, definitions=self.definitions, sealer=self.store.sealer, secret=self.secret) == encode_json(row), self.steps
+
+    def traits_in(self, zone: str) -> Traits:
+        return {name: {**trait, "time_zone": zone} for name, trait in self.traits.items()}
 
     def wait_for(self, head: int) -> None:
         """Until the store serves this head under the newest manifest."""
@@ -200,11 +237,10 @@ class StackTenant:
 
     def contents(self, manifest: Manifest) -> dict[str, Any]:
         """Rows of a batch version in a form that can be compared: sketches by their estimate, everything else exactly."""
-        view = self.definitions.views["person"]
-        table = batch_view("person", view)
-        rows = {name: self.tables.read(one, version=manifest.tables[name]) for one in (BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, table) for name in (one.name,)}
-        exact = {name: sorted(map(repr, _plain(found).to_pylist())) for name, found in rows.items() if name != table.name}
-        return exact | {table.name: comparable(python_rows(rows[table.name], view.states), view.states)}
+        views = {batch_view(name, view): view for name, view in self.definitions.views.items()}
+        rows = {one: self.tables.read(one, version=manifest.tables[one.name]) for one in (BATCH_EDGES, BATCH_NODES, BATCH_REFUSED, *views)}
+        exact = {one.name: sorted(map(repr, _plain(found).to_pylist())) for one, found in rows.items() if one not in views}
+        return exact | {table.name: comparable(python_rows(rows[table], view.states), view.states) for table, view in views.items()}
 
     def some_time(self) -> int:
         """A time to ask for: now, beside a tile's edge, some days back, next week."""

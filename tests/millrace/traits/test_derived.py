@@ -9,7 +9,7 @@ from batch.merging import merge_rows
 from batch.windows import windows_of
 from millrace.tables.catalogue import profiles_table
 from millrace.traits.fold import fold_events
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from serving.store.layout import Layout, decode, encode
 from serving.store.plan import Plan
 from tests.laws.histories import HOUR, SECRET, START

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from millrace.traits.fold import fold_events, value_column
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from tests.laws.product import python_rows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,7 +14,8 @@ from millrace.traits.checks import NEEDS
 from millrace.traits.finish import finish
 from millrace.traits.finished_columns import finished_column
 from millrace.traits.fold import fold_events
-from millrace.traits.traits import LOCAL_DAY, PROFILE_COLUMNS, Op, Trait, View
+from millrace.traits.traits import LOCAL_DAY, Op, Trait
+from millrace.traits.views import PROFILE_COLUMNS, View
 from tests.laws.histories import SECRET, START
 from tests.laws.oracle import Record, read_log
 from tests.laws.product import events_table, python_rows

@@ -9,7 +9,7 @@ from millrace.definitions import Definitions
 from millrace.errors import BrokerUnavailable
 from millrace.tables.catalogue import SEGMENT_CHANGES
 from millrace.tables.delta import TenantTables
-from millrace.traits.traits import View
+from millrace.traits.views import View
 from serving.segments.following import SegmentFollower
 from serving.segments.parts import Parts
 from serving.segments.rules import Rules, rules_of
