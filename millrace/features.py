@@ -45,6 +45,7 @@ class ViewFeatures:
 def chosen_features(features: Iterable[str], views: Mapping[str, View]) -> tuple[Feature, ...]:
     """The features of these names, in their order; ConfigurationError with everything that is wrong with them."""
     found, problems = [], []
+    other, views = {name for name, view in views.items() if view.keyed.parts}, {name: view for name, view in views.items() if not view.keyed.parts}
     for text in features:
         name, _, ttl = text.partition(":")
         fitting = [Feature(view, name.removeprefix(view + BETWEEN), ttl or None) for view in views if _has(views[view], view, name)]
@@ -52,7 +53,7 @@ def chosen_features(features: Iterable[str], views: Mapping[str, View]) -> tuple
             found += fitting
             problems += _ttl_problems(fitting[0], views[fitting[0].view])
         else:
-            problems.append(_unknown(name, views) if not fitting else f"feature {name!r}: views {' and '.join(one.view for one in fitting)} both have it; rename one trait")
+            problems.append(_not_of_persons(name) if name.partition(BETWEEN)[0] in other else _unknown(name, views) if not fitting else f"feature {name!r}: views {' and '.join(one.view for one in fitting)} both have it; rename one trait")
     names = [one.name for one in found]
     problems += [f"feature {name!r} is asked for twice; drop one" for name in dict.fromkeys(names) if names.count(name) > 1]
     if not found and not problems:
@@ -85,12 +86,17 @@ def narrowed(view: View, names: Iterable[str]) -> View:
 
 def feature_names(views: Mapping[str, View]) -> list[str]:
     """Every feature there is."""
-    return [f"{name}{BETWEEN}{trait}" for name, view in views.items() for trait in (*view.traits, *view.derived)]
+    return [f"{name}{BETWEEN}{trait}" for name, view in views.items() if not view.keyed.parts for trait in (*view.traits, *view.derived)]
 
 
 def _has(view: View, view_name: str, name: str) -> bool:
     trait = name.removeprefix(view_name + BETWEEN)
     return name.startswith(view_name + BETWEEN) and (trait in view.traits or trait in view.derived)
+
+
+def _not_of_persons(name: str) -> str:
+    view = name.partition(BETWEEN)[0]
+    return f"feature {name!r}: view {view} is not of persons, and features are; read serving/views/{view} for its rows"
 
 
 def _unknown(name: str, views: Mapping[str, View]) -> str:

@@ -11,6 +11,7 @@ from millrace.demo.client import JsonClient, RequestRefused
 from millrace.errors import MillraceError
 
 LOOKUP_PROFILES = 200
+LOOKUP_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,16 @@ class Api:
             names = [profile_name(household) for household in households[start : start + LOOKUP_PROFILES]]
             answers += self._reader.post(f"/v1/profiles:lookup{_query(as_of)}", {"profiles": names})["profiles"]
         return answers
+
+    def rows(self, view: str, *, as_of: datetime) -> list[dict[str, Any]]:
+        """All rows of a view that is not of persons, in order of their keys."""
+        rows: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None:
+            page = self._reader.get(f"/v1/views/{view}?{urlencode({'as_of': time_text(as_of), 'after': after, 'limit': LOOKUP_ROWS})}")
+            rows += page["rows"]
+            after = page["next"]
+        return rows
 
     def is_replayed(self, household: str, *, as_of: datetime) -> bool:
         """Whether the receipt of the answer about a household gives the same bytes when it is computed again from the tables."""

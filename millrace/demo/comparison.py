@@ -1,5 +1,6 @@
 """Answers of the API against the oracle, row by row. Enters: looked-up profiles and expected ones; leaves: what differs. The story calls it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ SKETCH_ERROR = 0.049
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that is not what the package's files say."""
+    """One value that is not what the package's files say. ``household``: or the view and the key of another row."""
 
     household: str
     trait: str
@@ -63,6 +64,33 @@ def compare(households: Iterable[str], answers: Iterable[Mapping[str, Any]], exp
             if not is_same(name, wanted, trait.get("value")):
                 differences.append(Difference(household, name, str(wanted), str(trait.get("value"))))
     return Comparison(rows, values, layers, differences)
+
+
+def compare_rows(view: str, answers: Iterable[Mapping[str, Any]], expected: Mapping[tuple[str, ...], Mapping[str, Any]]) -> Comparison:
+    """Rows of a view that is not of persons: every key there must be, no other, and every trait of each."""
+    found = {tuple(answer["key"].values()): answer["traits"] for answer in answers}
+    layers: dict[str, int] = {}
+    differences = [Difference(f"{view} {'/'.join(key)}", "", "known", "unknown") for key in sorted(expected.keys() - found.keys())]
+    differences += [Difference(f"{view} {'/'.join(key)}", "", "unknown", "known") for key in sorted(found.keys() - expected.keys())]
+    values = 0
+    for key in expected.keys() & found.keys():
+        for name, wanted in expected[key].items():
+            values += 1
+            trait = found[key].get(name) or {}
+            layers[trait.get("layer") or "none"] = layers.get(trait.get("layer") or "none", 0) + 1
+            if not is_same(name, wanted, trait.get("value")):
+                differences.append(Difference(f"{view} {'/'.join(key)}", name, str(wanted), str(trait.get("value"))))
+    return Comparison(len(expected), values, layers, differences)
+
+
+def together(comparisons: Sequence[Comparison]) -> Comparison:
+    """Several as one."""
+    layers = Counter[str]()
+    for one in comparisons:
+        layers.update(one.layers)
+    return Comparison(
+        sum(one.rows for one in comparisons), sum(one.values for one in comparisons), dict(layers), [each for one in comparisons for each in one.differences]
+    )
 
 
 def moved_answers(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> int:

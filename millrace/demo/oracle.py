@@ -79,15 +79,18 @@ class Expected:
     @property
     def average_basket(self) -> Decimal | None:
         """Mean revenue of a basket at nine decimals, half away from zero."""
-        if not self.orders_count:
-            return None
-        with localcontext(prec=60):
-            return (self.revenue_total / self.orders_count).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)
+        return rounded_mean(self.revenue_total, self.orders_count) if self.orders_count else None
 
     @property
     def products_90d(self) -> int:
         """A till sees what is bought, not what is looked at: the data has no `Product Viewed`."""
         return 0
+
+
+def rounded_mean(total: Decimal, count: int) -> Decimal:
+    """At nine decimals, half away from zero."""
+    with localcontext(prec=60):
+        return (total / count).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)
 
 
 def window_bounds(as_of: datetime, length: timedelta, *, tile: timedelta) -> tuple[datetime, datetime]:
@@ -106,7 +109,7 @@ def expected_profiles(source: duckdb.DuckDBPyConnection, *, weeks: int, as_of: d
     naive = {name: moment.astimezone(UTC).replace(tzinfo=None) for name, moment in moments.items()}
     rows = source.execute(EXPECTED, {"weeks": weeks, **naive}).fetchall()
     more = more_traits(source, weeks=weeks, as_of=as_of, moments=naive)
-    return {row[0]: Expected(*(_aware(value) for value in row), more=more[row[0]]) for row in rows}
+    return {row[0]: Expected(*(aware(value) for value in row), more=more[row[0]]) for row in rows}
 
 
 def all_households(source: duckdb.DuckDBPyConnection) -> list[str]:
@@ -122,5 +125,6 @@ def trait_names() -> list[str]:
     return [field.name for field in fields(Expected) if field.name not in ("household", "more")] + ["average_basket", "products_90d"]
 
 
-def _aware(value: Any) -> Any:
+def aware(value: Any) -> Any:
+    """A time of DuckDB as one of UTC; anything else as it is."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

@@ -13,11 +13,12 @@ from typing import Any
 import duckdb
 
 from millrace.demo.api import Api, Status
-from millrace.demo.comparison import Comparison, compare, moved_answers
+from millrace.demo.comparison import Comparison, compare, compare_rows, moved_answers, together
 from millrace.demo.events import count_events, events_of_week, last_moment
 from millrace.demo.freshness import Freshness, portions, shows, wait_until_shown
 from millrace.demo.narration import Narration
 from millrace.demo.oracle import all_households, expected_profiles
+from millrace.demo.other_views import expected_rows
 from millrace.demo.report import Report
 from millrace.demo.root import Progress, save_progress
 from millrace.demo.sender import Sender
@@ -126,6 +127,7 @@ class Story:
             stage.note = f"manifest {manifest.get('manifest_id', manifest.get('id'))}"
             self.report.manifests.append(manifest)
         after = self._compare(f"{name}_after_publish".lstrip("_"), "after the publish")
+        self._compare_rows(f"{name}_other_views".lstrip("_"))
         moved = moved_answers(before, after)
         self.report.moved += moved
         self._narration.say(f"    the publish changed {moved} of {len(before):,} answers")
@@ -140,11 +142,27 @@ class Story:
             self.report.comparisons[moment] = comparison
             stage.count = comparison.values
             stage.note = f"values of {comparison.rows:,} households: {_verdict(comparison)}; from {_layers(comparison)}"
-        for difference in comparison.differences[:5]:
-            self._narration.say(
-                f"    household {difference.household} {difference.trait or 'profile'}: expected {difference.expected}, answered {difference.answered}"
-            )
+        self._say_differences(comparison, "household ")
         return answers
+
+    def _compare_rows(self, moment: str) -> None:
+        """Stores, campaigns, days: every row of the views that are not of persons."""
+        weeks = self._progress.weeks_sent
+        as_of = last_moment(self._source, weeks=weeks)
+        expected = expected_rows(self._source, weeks=weeks, as_of=as_of)
+        with self._narration.stage("compare all stores, campaigns and days", total=len(expected)) as (stage, bar):
+            found = []
+            for view, rows in expected.items():
+                found.append(compare_rows(view, self._api.rows(view, as_of=as_of), rows))
+                bar.advance(1)
+            self.report.comparisons[moment] = comparison = together(found)
+            stage.count = comparison.values
+            stage.note = f"values of {comparison.rows:,} rows: {_verdict(comparison)}; from {_layers(comparison)}"
+        self._say_differences(comparison)
+
+    def _say_differences(self, comparison: Comparison, kind: str = "") -> None:
+        for difference in comparison.differences[:5]:
+            self._narration.say(f"    {kind}{difference.household} {difference.trait or 'whole'}: expected {difference.expected}, answered {difference.answered}")
 
     def _sender(self, on_sent: Any) -> Sender:
         addresses = self._system.addresses

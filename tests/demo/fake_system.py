@@ -1,6 +1,6 @@
 """A system of one process and no disk that keeps Millrace's promises in plain Python: what the story is told to in plain tests.
 
-Takes batches, answers profiles from the messages it took; the traits that only the grocery tenant has by the oracle of the laws. `--lie TRAIT` adds one to that number of household 1, `--forget` counts a coupon more once
+Takes batches, answers profiles from the messages it took; the traits that only the grocery tenant has by the oracle of the laws. `--lie TRAIT` adds one to that number of household 1, `--lie VIEW` keeps a row of another view back, `--forget` counts a coupon more once
 there is a batch, `--misremember` replays receipts wrongly.
 """
 
@@ -20,7 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GROCERY = yaml.safe_load((REPOSITORY / "conf" / "tenants" / "grocery" / "views.yml").read_text(encoding="utf-8"))["person"]
+VIEWS = yaml.safe_load((REPOSITORY / "conf" / "tenants" / "grocery" / "views.yml").read_text(encoding="utf-8"))
+GROCERY = VIEWS["person"]
 MESSAGES: dict[str, dict[str, Any]] = {}
 COUNTS = {"received": 0, "accepted": 0, "rejected": 0, "duplicate": 0}
 PUBLISHED: list[int] = []
@@ -44,7 +45,7 @@ def profile(name: str, as_of: datetime) -> dict[str, Any] | None:
         return None
     values = traits(mine, as_of)
     values |= more_traits(mine, as_of, values)
-    if OPTIONS.lie and household == "1":
+    if OPTIONS.lie in values and household == "1":
         values[OPTIONS.lie] = str(Decimal(values[OPTIONS.lie]) + 1)
     if OPTIONS.forget and PUBLISHED and household == "1":
         values["coupons_used"] += 1
@@ -86,15 +87,38 @@ def traits(mine: list[dict[str, Any]], as_of: datetime) -> dict[str, Any]:
 
 
 def more_traits(mine: list[dict[str, Any]], as_of: datetime, values: dict[str, Any]) -> dict[str, Any]:
-    from tests.laws.oracle import Record, judge, value_of
+    from tests.laws.oracle import value_of
 
-    at = round(as_of.timestamp() * 1_000_000)
-    events = [judge(Record(json.dumps(message).encode(), 0, n, at, "http"), b"secret") for n, message in enumerate(mine)]
+    at, events = judged(mine, as_of)
     declared = {name: {"time_zone": GROCERY["time_zone"], **trait} for name, trait in GROCERY["traits"].items() if "op" in trait and name not in values}
     found = {name: value_of(trait, events, at) for name, trait in declared.items()}
     spend, orders = Decimal(values["spend_30d"]), values["orders_30d"]
     ratio = str((spend / orders).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)) if orders else None
     return found | {"basket_30d": ratio, "spend_change": str(spend - Decimal(found["spend_prev_30d"])), "is_regular": orders >= 4 and found["bought_7d"]}
+
+
+def judged(messages: list[dict[str, Any]], as_of: datetime) -> tuple[int, list[Any]]:
+    """The time in microseconds, and the events as the oracle of the laws sees them."""
+    from tests.laws.oracle import Record, judge
+
+    at = round(as_of.timestamp() * 1_000_000)
+    return at, [judge(Record(json.dumps(message).encode(), 0, n, at, "http"), b"secret") for n, message in enumerate(messages)]
+
+
+def rows(view: str, as_of: datetime) -> dict[str, Any]:
+    """All rows of a view that is not of persons, on one page."""
+    from tests.laws.oracle import rows_of
+
+    declared = VIEWS[view]
+    key = declared["key"] if isinstance(declared["key"], dict) else {declared["key"].rpartition(".")[2]: declared["key"]}
+    zone = declared.get("time_zone", "UTC")
+    with LOCK:
+        at, events = judged(list(MESSAGES.values()), as_of)
+    found = rows_of(events, key, {name: {"time_zone": zone, **trait} for name, trait in declared["traits"].items()}, at, zone)
+    shown = [{"view": view, "key": dict(zip(key, parts, strict=True)), "traits": {name: {"value": value, "layer": "speed"} for name, value in traits.items()}} for parts, traits in found.items()]
+    if OPTIONS.lie == view:
+        shown = shown[1:]
+    return {"view": view, "rows": shown, "next": None}
 
 
 def time(message: dict[str, Any]) -> datetime:
@@ -128,6 +152,8 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path.startswith("/v1/receipts/"):
             household, at = unquote(url.path).removeprefix("/v1/receipts/").removesuffix(":replay").split("_")
             self.answer({**(profile(household, datetime.fromisoformat(at)) or {}), **({"id": "another"} if OPTIONS.misremember else {})})
+        elif url.path.startswith("/v1/views/"):
+            self.answer(rows(url.path.rsplit("/", 1)[1], as_of(url.query)))
         else:
             found = profile(unquote(url.path.rsplit("/", 1)[1]), as_of(url.query))
             self.answer(found or {"error": "not found"}, status=200 if found else 404)

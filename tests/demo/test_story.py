@@ -43,8 +43,8 @@ def test_equal_answers_end_well_and_are_counted(run: Run) -> None:
     report = run()
 
     assert (report.exit_code, report.sent.events, report.moved) == (0, 9, 0)
-    assert list(report.comparisons) == ["first_before_publish", "first_after_publish", "before_publish", "after_publish"]
-    assert {comparison.rows for comparison in report.comparisons.values()} == {4}
+    assert list(report.comparisons) == ["first_before_publish", "first_after_publish", "first_other_views", "before_publish", "after_publish", "other_views"]
+    assert [comparison.rows for comparison in report.comparisons.values()] == [4, 4, 6, 4, 4, 8]
     assert report.receipt["manifest_id"] == 2
 
 
@@ -53,6 +53,13 @@ def test_wrong_answer_fails_the_comparison_and_is_named(run: Run) -> None:
 
     assert report.exit_code == 3
     assert "household 1 revenue_total: expected 27.40, answered 28.40" in run.told  # type: ignore[attr-defined]
+
+
+def test_row_of_another_view_that_is_missing_fails_the_comparison_and_is_named(run: Run) -> None:
+    report = run("--lie", "store")
+
+    assert report.exit_code == 3
+    assert "store 436 whole: expected known, answered unknown" in run.told  # type: ignore[attr-defined]
 
 
 def test_answer_that_a_publish_moves_fails_the_run(run: Run) -> None:
@@ -103,7 +110,7 @@ def test_json_says_what_was_found(run: Run, tmp_path: Path) -> None:
 
     found = json.loads((tmp_path / "found.json").read_text())
 
-    assert (found["ok"], found["error"], found["comparison"]["rows"], found["comparison"]["differences"]) == (True, None, 16, 0)
+    assert (found["ok"], found["error"], found["comparison"]["rows"], found["comparison"]["differences"]) == (True, None, 30, 0)
     assert found["comparison"]["before_publish"]["layers"]
     assert found["freshness"]["probes"] > 0
     assert [stage["name"] for stage in found["stages"]][:2] == ["start the local system", "send weeks 1 to 2 to the collector"]
@@ -183,6 +190,8 @@ def test_story_of_two_weeks_on_the_real_system(tmp_path: Path) -> None:
     assert code == 0, report
     assert report["ok"]
     assert report["sent"]["events"] == 4107
-    assert report["comparison"]["rows"] == 4 * 2469
+    of_households = [one["rows"] for name, one in report["comparison"].items() if name.endswith("_publish") and isinstance(one, dict)]
+    assert of_households == [2469] * 4
+    assert 0 < report["comparison"]["first_other_views"]["rows"] < report["comparison"]["other_views"]["rows"]
     assert (report["comparison"]["differences"], report["comparison"]["moved_by_publish"]) == (0, 0)
     assert report["receipt"]["complete"] is True

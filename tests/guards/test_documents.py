@@ -12,6 +12,7 @@ import pytest
 
 from millrace.definitions import DEFAULT_DIRECTORY, load_definitions
 from millrace.tables import catalogue as tables
+from millrace.traits.views import View
 
 TREE = Path(__file__).resolve().parents[2]
 DOCUMENTS = [TREE / "README.md", *sorted((TREE / "docs").rglob("*.md"))]
@@ -96,7 +97,7 @@ def test_the_table_of_jobs_has_every_job() -> None:
 def test_the_table_of_tables_has_every_table_of_the_catalogue() -> None:
     view = load_definitions(DEFAULT_DIRECTORY).views["person"]
     catalogue = {table.name for table in vars(tables).values() if isinstance(table, tables.Table)}
-    catalogue |= {make("<view>", view).name for make in (tables.batch_view, tables.speed_view)} | {tables.profiles_table(view).name, tables.feature_set_table("<name>", pa.schema([])).name, tables.entity_table("<name>").name}
+    catalogue |= {make("<view>", view).name for make in (tables.batch_view, tables.speed_view)} | {tables.profiles_table(view).name, tables.rows_table("<view>", View(key="source", traits=view.traits)).name, tables.feature_set_table("<name>", pa.schema([])).name, tables.entity_table("<name>").name}
     assert {name for row in cells("Tables") for name in re.findall(r"`([^`]+)`", row[0])} == catalogue
 
 

@@ -20,6 +20,8 @@ SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", (TREE / "docs" / "tab
 VIEW = View(key="node", traits={"counted": Trait(op="count")})
 CATALOGUE = {table.name: table.schema for table in vars(tables).values() if isinstance(table, tables.Table)}
 CATALOGUE |= {table.name: table.schema for table in (tables.speed_view("<view>", VIEW), tables.batch_view("<view>", VIEW), tables.profiles_table(VIEW))}
+SHOPS = tables.rows_table("<view>", View(key={"store": "properties.store"}, traits={"counted": Trait(op="count")}))
+CATALOGUE |= {SHOPS.name: SHOPS.schema}
 SET = tables.feature_set_table("<name>", pa.schema([("at", tables.TIME), *RECEIPT]))
 CATALOGUE |= {SET.name: SET.schema, "entities/<name>": tables.entity_table("<name>").schema}
 

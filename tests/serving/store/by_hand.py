@@ -19,6 +19,7 @@ from millrace.tables.delta import TenantTables
 from millrace.tables.manifest import Manifest, write_manifest
 from millrace.traits.sketches import LG_K
 from millrace.traits.traits import State
+from millrace.traits.views import View
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For property tests: a busy machine is no failure."""
@@ -45,6 +46,8 @@ def definitions_of(traits: dict[str, dict[str, Any]]) -> Definitions:
 
 
 DEFINITIONS = definitions_of(TRAITS)
+WITH_SHOPS = Definitions(identity=DEFINITIONS.identity, views={**DEFINITIONS.views, "shop": View.model_validate({"key": "properties.store", "traits": TRAITS})})
+"""The same traits also of shops."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,14 @@ class HandMade:
     def begin(self, *orders: Order) -> int:
         """An epoch in flight: all its rows, but no ledger row yet."""
         self.epochs += 1
-        for table in (speed_view("person", self.view), SPEED_EDGES_TABLE, LEDGER):
+        increments = {name: speed_view(name, view) for name, view in self.definitions.views.items()}
+        for table in (*increments.values(), SPEED_EDGES_TABLE, LEDGER):
             self.tables.create(table)
         placed = [Placed(order, self.epochs, len(self.log) + n) for n, order in enumerate(orders)]
         self.log += placed
-        self._append(speed_view("person", self.view), rows_of(placed, self.definitions))
+        for name, table in increments.items():
+            witness = [{}] if name != "person" else []  # a row without a key shows that the increments are there
+            self._append(table, [*rows_of(placed, self.definitions, name), *witness])
         self._append(SPEED_EDGES_TABLE, edges_of(placed))
         return self.epochs
 
@@ -130,9 +136,9 @@ class HandMade:
     def publish(self, cut: int) -> Manifest:
         """A batch version of all epochs ≤ ``cut``."""
         placed = [one for one in self.log if one.epoch <= cut]
-        batch = batch_view("person", self.view)
+        views = {name: batch_view(name, view) for name, view in self.definitions.views.items()}
         versions = {
-            batch.name: self.tables.replace(batch, pa.Table.from_pylist(rows_of(placed, self.definitions), schema=batch.schema)),
+            **{batch.name: self.tables.replace(batch, pa.Table.from_pylist(rows_of(placed, self.definitions, name), schema=batch.schema)) for name, batch in views.items()},
             BATCH_EDGES.name: self.tables.replace(BATCH_EDGES, pa.Table.from_pylist(merged_edges_of(placed), schema=BATCH_EDGES.schema)),
             BATCH_NODES.name: self.tables.replace(BATCH_NODES, self.nodes(placed)),
         }
@@ -164,20 +170,20 @@ class HandMade:
         self.tables.append(table, stamped, app_id=table.name, epoch=self.epochs)
 
 
-def rows_of(placed: Iterable[Placed], definitions: Definitions) -> list[dict[str, Any]]:
-    """Rows of the view: for each (node, hop, tile) every state over its orders."""
+def rows_of(placed: Iterable[Placed], definitions: Definitions, name: str = "person") -> list[dict[str, Any]]:
+    """Rows of a view: for each (key, hop, tile) every state over its orders. The key of another view than that of persons is the store."""
     tiles: dict[tuple[str, int, int], list[Placed]] = defaultdict(list)
-    states = definitions.states["person"]
+    states = definitions.states[name]
     for one in placed:
         for hop in {hop for hops in states.values() for hop in hops}:
             seconds = int(one.order.time.timestamp())
-            tiles[one.order.node, hop, seconds - seconds % hop if hop else 0].append(one)
+            tiles[one.order.node if name == "person" else one.order.store, hop, seconds - seconds % hop if hop else 0].append(one)
     return [
         {
-            "key": node, "hop": hop, "hop_start": datetime.fromtimestamp(start, UTC),
+            "key": key, "hop": hop, "hop_start": datetime.fromtimestamp(start, UTC),
             **{state.name: state_of(state, orders) if hop in hops else None for state, hops in states.items()},
         }
-        for (node, hop, start), orders in tiles.items()
+        for (key, hop, start), orders in tiles.items()
     ]  # fmt: skip
 
 
