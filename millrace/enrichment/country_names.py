@@ -25,13 +25,19 @@ _NO_CURRENCY = ("XXX", "XTS")
 def country_by(languages: tuple[str, ...]) -> Callable[..., Mapping[str, str | None]]:
     """ISO 3166 alpha-2 of the first value that is not empty: a code of two or three letters or digits, or a name in one of the languages. Null when it is none, or was
     divided into several."""
+    code = country_code_by(languages)
+    return lambda *values: {"enriched.country": code(*values)}
+
+
+def country_code_by(languages: tuple[str, ...]) -> Callable[..., str | None]:
+    """The code alone."""
     names = _country_names(languages)
 
-    def country(*values: str | None) -> Mapping[str, str | None]:
+    def code(*values: str | None) -> str | None:
         text = first_filled(values)
-        return {"enriched.country": None if text is None or len(text) > LONGEST else _country_code(text) or names.get(_folded(text))}
+        return None if text is None or len(text) > LONGEST else _country_code(text) or names.get(_folded(text))
 
-    return country
+    return code
 
 
 def currency(text: str | None) -> Mapping[str, str | None]:

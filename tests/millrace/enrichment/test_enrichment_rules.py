@@ -41,7 +41,7 @@ def other_library(monkeypatch):
 @pytest.mark.parametrize(
     ("views", "enrichment", "problem"),
     [
-        pytest.param(VIEWS + "    a: {op: last, value: enriched.fone}\n", "", "'enriched.fone' is no enriched value (did you mean 'enriched.phone'?); there are enriched.agent.bot", id="value"),
+        pytest.param(VIEWS + "    a: {op: last, value: enriched.fone}\n", "", "'enriched.fone' is no enriched value (did you mean 'enriched.phone'?); there are enriched.address.city", id="value"),
         pytest.param(VIEWS + "    a: {op: count, where: {enriched.agent.isbot: true}}\n", "", "(did you mean 'enriched.agent.is_bot'?)", id="condition"),
         pytest.param(VIEWS + "    a: {op: count, where: enriched.isbot}\n", "", "unknown name 'enriched.isbot'", id="name in an expression"),
         pytest.param(SPEND, "", "enrichment.yml: money is asked for and not declared; write for example", id="money without rates"),
