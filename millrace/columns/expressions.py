@@ -183,6 +183,26 @@ def _followed_by(node: Node, first: Column, then: Column) -> Column:
     return F.exists(_times(first), lambda one: F.exists(_times(then), lambda other: follows(one, other)))
 
 
+def _funnel(node: Node, first: Column, *others: Column) -> Column:
+    """Pairs of the first step and the last one so far, of those who have come so far; how many of the steps leave any."""
+    pairs = F.transform(_times(first), lambda start: F.struct(start.alias("s"), start.alias("at")))
+    reached = (F.size(pairs) > 0).cast("BIGINT")
+    for times in others:
+        pairs = F.filter(F.transform(pairs, _next_step(_times(times), node.value)), lambda pair: pair["at"].isNotNull())
+        reached = reached + (F.size(pairs) > 0).cast("BIGINT")
+    return reached
+
+
+def _next_step(times: Column, within: int | None) -> Callable[[Column], Column]:
+    def step(pair: Column) -> Column:
+        def follows(other: Column) -> Column:
+            return other > pair["at"] if within is None else (other > pair["at"]) & (other <= pair["s"] + within)
+
+        return F.struct(pair["s"].alias("s"), F.array_min(F.filter(times, follows)).alias("at"))
+
+    return step
+
+
 _OPERATIONS: dict[str, Callable[..., Column]] = {
     "and": lambda node, *args: reduce(lambda a, b: a & b, args), "or": lambda node, *args: reduce(lambda a, b: a | b, args), "not": lambda node, a: ~a,
     "is_null": lambda node, a: a.isNull(), "not_null": lambda node, a: a.isNotNull(), "in": lambda node, a, *items: a.isin(*items),
@@ -194,5 +214,5 @@ _OPERATIONS: dict[str, Callable[..., Column]] = {
     "has": lambda node, several, item: F.when(item.isNotNull(), F.coalesce(F.array_contains(several, item), F.lit(False))),
     "year": _calendar(lambda at: F.year(_date(at))), "month": _calendar(lambda at: F.month(_date(at))), "day": _calendar(lambda at: F.day(_date(at))),
     "hour": _calendar(_hour), "days": lambda node, a: _let(a, body=_days_of),
-    "count": lambda node, a: F.coalesce(F.array_size(a), F.lit(0)).cast("BIGINT"), "bucket": _bucket, "followed_by": _followed_by,
+    "count": lambda node, a: F.coalesce(F.array_size(a), F.lit(0)).cast("BIGINT"), "bucket": _bucket, "followed_by": _followed_by, "funnel": _funnel,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from millrace.expressions.functions import BUCKETS, CALENDAR, FUNCTIONS, Function
+from millrace.expressions.functions import BUCKETS, CALENDAR, FUNCTIONS, MOST_STEPS, WAITING, Function
 from millrace.expressions.instants import coefficient
 from millrace.expressions.tree import Node
 from millrace.traits.algebra import SCALE
@@ -40,11 +40,11 @@ def _segment(checker: "Checker", node: Node) -> Node:
 def _arguments(checker: "Checker", node: Node, function: Function) -> tuple[Node, ...] | None:
     """The arguments in their allowed types; ``within: 3d`` counts as the last one."""
     options = [arg for arg in node.args if arg.op == "option"]
-    if any(option.value != "within" or node.value not in ("followed_by", "not_followed_by") for option in options) or len(options) > 1:
+    if any(option.value != "within" or node.value not in WAITING for option in options) or len(options) > 1:
         checker.problem(options[0], f"{node.value} knows no {options[0].value}:; it is written {function.says}")
         return None
     found = tuple(checker.check(arg.args[0] if arg.op == "option" else arg) for arg in node.args)
-    most = len(function.takes) + (0 if not function.rest else 1 if function.gives != "same" else len(found))
+    most = len(function.takes) + (0 if not function.rest else len(found) if function.gives == "same" or "times" in function.rest else 1)
     if not len(function.takes) <= len(found) <= most:
         checker.problem(
             node, f"{node.value} takes {len(function.takes)} {'or more ' if function.rest else ''}arguments, found {len(found)}; it is written {function.says}"
@@ -62,6 +62,8 @@ def _arguments(checker: "Checker", node: Node, function: Function) -> tuple[Node
 
 def _typed(checker: "Checker", node: Node, function: Function, args: tuple[Node, ...]) -> Node:
     name = node.value
+    if name == "funnel":
+        return _funnel(checker, node, args)
     if name in ("round", "bucket", "followed_by", "not_followed_by"):
         return _with_constant(checker, node, args)
     if function.gives == "same":
@@ -70,6 +72,16 @@ def _typed(checker: "Checker", node: Node, function: Function, args: tuple[Node,
     if (name in CALENDAR or name == "days") and coefficient(args[0]) not in (-1, 0, 1):
         return checker.problem(node, "now can be added or subtracted here, once, such as days(now - x)")
     return Node(name, function.gives, args, at=node.at)
+
+
+def _funnel(checker: "Checker", node: Node, args: tuple[Node, ...]) -> Node:
+    """Lists of times, then perhaps a length of time for all the steps together."""
+    steps, last = (args[:-1], args[-1]) if args[-1].type == "duration" else (args, None)
+    if any(step.type == "duration" for step in steps) or not 2 <= len(steps) <= MOST_STEPS:
+        return checker.problem(node, f"funnel takes 2 to {MOST_STEPS} lists of times and then within; it is written {FUNCTIONS['funnel'].says}")
+    if last is not None and (last.op != "literal" or last.value <= 0):
+        return checker.problem(last, f"funnel needs a length of time written out; it is written {FUNCTIONS['funnel'].says}")
+    return Node("funnel", "integer", steps, value=None if last is None else last.value, at=node.at)
 
 
 def _with_constant(checker: "Checker", node: Node, args: tuple[Node, ...]) -> Node:

@@ -173,6 +173,19 @@ class DuckForm:
 
     _followed_by = _not_followed_by = _sequence
 
+    def _funnel(self, node: Node) -> str:
+        """Pairs of the first step and the last one so far, of those who have come so far; how many of the steps leave any."""
+        first, *others = (f"coalesce({self.sql(arg)}, []::BIGINT[])" for arg in node.args)
+        self._lets += 1
+        start, pair, other = (f"{name}_{self._lets}" for name in ("start", "pair", "other"))
+        pairs = [f"list_transform({first}, lambda {start}: {{'s': {start}, 'at': {start}}})"]
+        for times in others:
+            in_time = "true" if node.value is None else f"{other} <= {pair}.s + {node.value}"
+            following = f"list_min(list_filter({times}, lambda {other}: {other} > {pair}.at AND {in_time}))"
+            moved = f"list_transform({pairs[-1]}, lambda {pair}: {{'s': {pair}.s, 'at': {following}}})"
+            pairs.append(f"list_filter({moved}, lambda {pair}: {pair}.at IS NOT NULL)")
+        return f"({' + '.join(f'CAST(len({found}) > 0 AS BIGINT)' for found in pairs)})"
+
 
 _TEMPLATES = {
     "not": "NOT {0}", "is_null": "{0} IS NULL", "not_null": "{0} IS NOT NULL",

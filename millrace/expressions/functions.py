@@ -33,8 +33,14 @@ FUNCTIONS = {
     "count": Function("count(list) or count(times)", (("list", "times"),), "integer"),
     "bucket": Function('bucket("salt", person) or bucket("salt", person, 1000)', (("text",), ("text",)), "integer", rest=("integer",)),
     "followed_by": Function("followed_by(first_times, then_times, within: 30d)", (("times",),) * 2, "boolean", rest=("duration",)),
+    "funnel": Function(
+        "funnel(first_times, second_times, …, within: 7d): how many of the steps somebody took in this order", (("times",),) * 2, "integer", rest=("times", "duration")
+    ),
     "not_followed_by": Function("not_followed_by(first_times, then_times, within: 3d)", (("times",),) * 2, "boolean", rest=("duration",)),
 }
+WAITING = ("followed_by", "not_followed_by", "funnel")
+"""Functions that know ``within``."""
+MOST_STEPS = 10
 BUCKETS = 100
 """Shares of ``bucket`` unless it is told another number: per cent."""
 CALENDAR = ("year", "month", "day", "hour")

@@ -146,6 +146,26 @@ def _followed_by(node: Node, first: Value, then: Value) -> Value:
     return value
 
 
+def _funnel(node: Node, *steps: Value) -> Value:
+    """The most steps taken in order, each after the one before and all at most ``within`` after the first. From a first step on, the earliest next one is never worse."""
+    within = node.value
+
+    def value(values: Mapping[str, Any], now: int) -> int:
+        first, *others = (step(values, now) or () for step in steps)
+        deepest = 0
+        for start in first:
+            at, reached = start, 1
+            for times in others:
+                place = bisect_right(times, at)
+                if place == len(times) or (within is not None and times[place] > start + within):
+                    break
+                at, reached = times[place], reached + 1
+            deepest = max(deepest, reached)
+        return deepest
+
+    return value
+
+
 def _not_followed_by(node: Node, first: Value, then: Value) -> Value:
     """Whether after one of the first the wait ``within`` is over and none of the second came in it."""
     within = node.value
@@ -167,5 +187,5 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "year": _calendar(lambda at: at.year), "month": _calendar(lambda at: at.month), "day": _calendar(lambda at: at.day), "hour": _calendar(lambda at: at.hour),
     "days": _one(lambda length: length // DAY_MICROS),
     "count": lambda node, inner: lambda values, now: len(inner(values, now) or ()),
-    "bucket": _bucket, "followed_by": _followed_by, "not_followed_by": _not_followed_by,
+    "bucket": _bucket, "followed_by": _followed_by, "funnel": _funnel, "not_followed_by": _not_followed_by,
 }  # fmt: skip

@@ -86,6 +86,11 @@ CASES: list[tuple[str, Any]] = [
     ("not_followed_by(viewed, bought, within: 1d)", True),
     ("not_followed_by(viewed, bought, within: 2d)", False),
     ("not_followed_by(viewed, none_bought, 5d)", True),
+    ("funnel(viewed, bought, within: 1d)", 2),
+    ("funnel(viewed, bought, within: 23h)", 1),
+    ("funnel(none_bought, viewed)", 0),
+    ("funnel(viewed, viewed, viewed)", 2),
+    ("funnel(viewed, none_bought, bought)", 1),
 ]
 NAMES["none_bought"] = "times"
 ROW["none_bought"] = None

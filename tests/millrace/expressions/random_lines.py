@@ -143,6 +143,7 @@ class Writer:
             lambda: f"(l1 contains {write('text')})", lambda: f"(now - {write('time')} {self._some('<', '>=')} {write('duration')})",
             lambda: f"{self._some('followed_by', 'not_followed_by')}({self._some('e1', 'e2')}, {self._some('e1', 'e2')}, within: {self._some('12h', '1d', '36h')})",
             lambda: f"followed_by({self._some('e1', 'e2')}, {self._some('e1', 'e2')})",
+            lambda: f"(funnel({', '.join(self._some('e1', 'e2') for _ in range(self._chance.randrange(2, 5)))}{self._some('', ', within: 12h', ', within: 36h')}) {self._some('>=', '=')} {self._some('1', '2', '3')})",
         ])()  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_a_truth_and_its_negation_are_never_both_true_and_unknown_is_neither(tex
                 "at 1: unknown name 'spent' (did you mean 'spend'?)",
                 "at 20: comparison > needs two of one type, found text and integer; number(text) reads a number from a text",
                 "at 28: unknown function 'rond' (did you mean 'round'?); allowed are abs, round, coalesce, min, max, lower, length, number, year, month, day, hour, days,"
-                " count, bucket, followed_by, not_followed_by, segment, percentile",
+                " count, bucket, followed_by, funnel, not_followed_by, segment, percentile",
             ],
         ),
         ("orders >= ", ["at 10: found the end; a name, a number, a text in quotes, a duration, a date, a function or ( is needed here"]),
@@ -68,6 +68,9 @@ def test_a_truth_and_its_negation_are_never_both_true_and_unknown_is_neither(tex
         ("max(seen, now) > seen", ["at 1: now cannot be used here; compare it, such as now - x > 3d"]),
         ("now - seen > seen - now", ["at 12: now can be added or subtracted here, once: the instant at which the comparison turns must be known; write it as now - x > 3d"]),
         ("not_followed_by(viewed, bought)", ["at 1: not_followed_by needs a length of time to wait; it is written not_followed_by(first_times, then_times, within: 3d)"]),
+        ("funnel(viewed) > 1", ["at 1: funnel takes 2 or more arguments, found 1; it is written funnel(first_times, second_times, …, within: 7d): how many of the steps somebody took in this order"]),
+        ("funnel(viewed, bought, 3d, bought) > 1", ["at 1: funnel takes 2 to 10 lists of times and then within; it is written funnel(first_times, second_times, …, within: 7d): how many of the steps somebody took in this order"]),
+        ("funnel(viewed, bought, before: 3d) > 1", ["at 24: funnel knows no before:; it is written funnel(first_times, second_times, …, within: 7d): how many of the steps somebody took in this order"]),
         ("percentile(spend) = 0.5", ["at 19: percentile is written percentile(trait) >= 0.9 (or >, <, <=) with a trait that is a number and a share between 0 and 1"]),
         ("segment('loyal')", ["at 1: unknown segment 'loyal'; allowed are none here"]),
         ("(" * 41 + "member" + ")" * 41, ["at 41: more than 40 brackets, functions or signs within each other; name parts of it as segments or traits of their own"]),
