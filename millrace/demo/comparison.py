@@ -77,7 +77,8 @@ def compare_rows(view: str, answers: Iterable[Mapping[str, Any]], expected: Mapp
         for name, wanted in expected[key].items():
             values += 1
             trait = found[key].get(name) or {}
-            layers[trait.get("layer") or "none"] = layers.get(trait.get("layer") or "none", 0) + 1
+            if layer := trait.get("layer"):
+                layers[layer] = layers.get(layer, 0) + 1
             if not is_same(name, wanted, trait.get("value")):
                 differences.append(Difference(f"{view} {'/'.join(key)}", name, str(wanted), str(trait.get("value"))))
     return Comparison(len(expected), values, layers, differences)
