@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from millrace.events.json_values import DEEPEST, parse_object, scaled_number, text_of
 from millrace.events.message_bounds import is_bounded, not_utf8
+from millrace.events.message_types import EACH, Tree, attributes_of, struct_of
 from millrace.traits.algebra import NUMBER_TYPE
 from millrace.traits.fold import decimals
 
@@ -23,8 +24,7 @@ ENVELOPE = ("type", "messageId", "userId", "anonymousId", "previousId", "event",
 BODIES = ("properties", "traits", "context")
 TRAIT_PATHS = ("traits.email", "traits.phone", "context.traits.email", "context.traits.phone")
 """Paths that identity reads."""
-_Text, _Id, _Scalar = str | None, str | int | None, str | int | float | bool | None
-_Tree = dict[str, Any]
+_Text, _Id = str | None, str | int | None
 _AT_ONCE = 1_000
 """Messages that are read together: when one of them cannot be, they are read one by one."""
 _UNREAD = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -47,7 +47,13 @@ class Messages:
         return texts(list(map(attrgetter(name), self._read)))
 
     def value(self, path: str, value_type: str) -> pa.Array:
-        """The values at a path as text, or as decimals of scale 9 below 10**15; null when absent or unusable."""
+        """The values at a path as text, or as decimals of scale 9 below 10**15; null when absent or unusable. Of a path into a list (``properties.products[].price``)
+        a list for each message, one value an entry."""
+        if EACH in path:
+            lists = self._lists(path)
+            entries = [value for values in lists for value in values]
+            offsets = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+            return pa.ListArray.from_arrays(pa.array(offsets), numbers(entries) if value_type == "number" else texts(entries))
         found = self._values(path)
         if value_type != "number":
             return texts(found)
@@ -73,24 +79,35 @@ class Messages:
             found[row] = _at_path(message, path)
         return found
 
+    def _lists(self, path: str) -> list[list[Any]]:
+        """What the entries of the list hold, by message; empty where there is no list."""
+        at, _, below = path.partition(f"{EACH}.")
+        (body, *above), keys = at.split("."), below.split(".")
+        attributes = self._attributes[path]
+        outer, inner = list(attributes[1 : len(above)]), list(attributes[len(above) :])
+        values = [_inside(getattr(getattr(message, body), attributes[0], None), outer, above[1:]) if attributes else None for message in self._read]
+        for row, message in self._strict.items():
+            values[row] = _at_path(message, at)
+        return [[_of_entry(entry, inner, keys) for entry in value] if isinstance(value, list) else [] for value in values]
+
 
 class MessageReader:
-    """Reads messages for a set of value paths (``properties.revenue``, ``context.device.model``) and those of identity."""
+    """Reads messages for a set of value paths (``properties.revenue``, ``context.device.model``, ``properties.products[].price``) and those of identity."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         wanted = {path for path in paths if path.partition(".")[0] in BODIES} | {*TRAIT_PATHS}
-        tree: _Tree = {body: {} for body in BODIES}
+        tree: Tree = {body: {} for body in BODIES}
         for path in sorted(wanted):
             place = tree
             for key in path.split("."):
                 place = place.setdefault(key, {})
         whole = {path for path in wanted if any(other.startswith(f"{path}.") for other in wanted)}
         fields = [(name, _Id if name.endswith("Id") else _Text, None) for name in ENVELOPE]
-        bodies = [(body, _struct(body, tree[body], whole) | None, None) for body in BODIES]
+        bodies = [(body, struct_of(body, tree[body], whole) | None, None) for body in BODIES]
         self._type = msgspec.defstruct("Message", [*fields, *bodies], gc=False)
         self._decode = msgspec.json.Decoder(self._type).decode
         self._nothing = self._type()
-        self._attributes = {path: _attributes(path, tree) for path in wanted}
+        self._attributes = {path: attributes_of(path, tree) for path in wanted}
 
     def read(self, payloads: pa.ChunkedArray) -> Messages:
         """The messages of a column of bytes or text."""
@@ -186,32 +203,18 @@ def _exact_numbers(values: Sequence[Any]) -> pa.Array:
     return pc.if_else(pa.array([number is not None for number in scaled]), decimals([number or 0 for number in scaled]), pa.scalar(None, NUMBER_TYPE))
 
 
-def _struct(name: str, tree: _Tree, whole: set[str]) -> type[msgspec.Struct]:
-    """The type of an object of which the keys of the tree are wanted. An object in the place of a value that is wanted as a whole is left to the strict reading."""
-    fields = []
-    for place, (key, inner) in enumerate(tree.items()):
-        path = f"{name}.{key}"
-        fields.append((f"v{place}", _struct(path, inner, whole) | _Scalar if inner and path not in whole else _Scalar, None))
-    return msgspec.defstruct("Body", fields, gc=False, rename={f"v{place}": key for place, key in enumerate(tree)})
-
-
-def _attributes(path: str, tree: _Tree) -> tuple[str, ...]:
-    """Where the structs keep the value of a path, below its body."""
-    body, *keys = path.split(".")
-    place, found = tree[body], []
-    for key in keys:
-        found.append(f"v{list(place).index(key)}")
-        place = place[key]
-    return tuple(found)
-
-
 def _inside(value: Any, attributes: list[str], keys: list[str]) -> Any:
     """What a value of a body holds. A text that is itself a JSON object counts as that object."""
-    if isinstance(value, str):
+    if isinstance(value, str) and keys:
         return _at_keys(parse_object(value), keys)
     for attribute in attributes:
         value = getattr(value, attribute, None)
     return value
+
+
+def _of_entry(entry: Any, attributes: list[str], keys: list[str]) -> Any:
+    """What an entry of a list holds; it is an object as ``parse_object`` gives it where the list was read from a text."""
+    return _at_keys(entry, keys) if isinstance(entry, dict) else _inside(entry, attributes, keys)
 
 
 def _at_path(message: dict[str, Any], path: str) -> Any:

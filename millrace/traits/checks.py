@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from millrace.enrichment.paths import is_known, unknown_path
+from millrace.traits.lines import LINE_PATH
 from millrace.traits.states import PLAIN_TYPES
 from millrace.traits.windows import CALENDAR, LONGEST, ROLLING, seconds_of
 from millrace.yaml_files import did_you_mean
@@ -12,7 +13,7 @@ from millrace.yaml_files import did_you_mean
 if TYPE_CHECKING:
     from millrace.traits.traits import Trait
 
-VALUE_PATH = re.compile(rf"^(properties|traits|context|enriched)(\.[A-Za-z0-9_$-]+)+$|^({'|'.join(PLAIN_TYPES)})$")
+VALUE_PATH = re.compile(rf"^(properties|traits|context|enriched)(\.[A-Za-z0-9_$-]+)+$|{LINE_PATH.pattern}|^({'|'.join(PLAIN_TYPES)})$")
 NEEDS = {
     "count": "counts events and takes no value; drop it, or use count_distinct",
     "exists": "asks whether there is an event and takes no value; drop it, or write `where: {properties.…: {exists: true}}`",
@@ -52,7 +53,7 @@ def _value_problems(trait: "Trait") -> Iterator[str]:
     if op in NEEDS and value_type is not None:
         yield f"op {op} reads no value; drop value_type"
     if value is not None and not VALUE_PATH.match(value):
-        yield f"value {value!r} is not a path: allowed are properties.…, traits.…, context.…, enriched.…, event_time, received_at, name, type, source"
+        yield f"value {value!r} is not a path: allowed are properties.… (properties.products[].price for each entry of a list), traits.…, context.…, enriched.…, event_time, received_at, name, type, source"
     elif value is not None and not is_known(value):
         yield f"value {unknown_path(value)}"
     if op in NUMERIC and (value_type not in (None, "number") or value in PLAIN_TYPES):

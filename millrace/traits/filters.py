@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from millrace.enrichment.paths import is_known, unknown_path
 from millrace.traits.filter_rules import FILTER_PATH, RULE, rule_of
+from millrace.traits.lines import LINE_PATH
 from millrace.yaml_files import did_you_mean
 
 OPERATORS = ("eq", "in", "gt", "gte", "lt", "lte", "exists", "prefix")
@@ -57,7 +58,7 @@ def parse_where(found: Any) -> tuple[Condition, ...]:
         raise ValueError("where is a mapping of paths such as `where: {properties.category: Coffee, properties.revenue: {gt: 10}}`, or an expression in quotes; drop it to take every event")
     conditions, problems = [], []
     for path, wanted in found.items():
-        if not FILTER_PATH.match(str(path)):
+        if not (FILTER_PATH.match(str(path)) or LINE_PATH.match(str(path))):
             problems.append(f"where {path!r} is not a path: allowed are properties.…, traits.…, context.…, enriched.…, name, type, source")
             continue
         if not is_known(path):

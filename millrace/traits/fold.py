@@ -5,26 +5,26 @@ algebra's business. Late and out-of-order events go to the tile of their event t
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasketches import hll_sketch, tgt_hll_type
 
 from millrace.tables.catalogue import TIME, state_type
 from millrace.traits.algebra import NUMBER_TYPE, SCALE
 from millrace.traits.bounded_columns import counted, distinct_days, latest, square_parts
 from millrace.traits.filters import Condition, holds
 from millrace.traits.keys import Key
-from millrace.traits.sketches import LG_K
+from millrace.traits.lines import PLACE, list_of, lists_of, with_lines
+from millrace.traits.sketches import sketches_of
 from millrace.traits.states import Hops, State
 from millrace.traits.windows import LOCAL_DAY
 from millrace.traits.zones import local_days
 
-Chosen = tuple[tuple[str, ...], str | None, tuple[Condition, ...]]
-"""What says which events count: names, message type, filter."""
+Chosen = tuple[tuple[str, ...], str | None, tuple[Condition, ...], bool]
+"""What says which events count: names, message type, filter, and whether it is their lines."""
 OF_NODES = Key()
 PLAIN_PATHS = ("event_time", "received_at", "name", "type", "source")
 
@@ -41,12 +41,13 @@ def fold_events(events: pa.Table, states: Hops, key: Key = OF_NODES) -> pa.Table
     unusable). Out: key, hop (seconds, 0 for all time), hop_start, one column a state.
     """
     schema = pa.schema([("key", pa.string()), ("hop", pa.int32()), ("hop_start", TIME), *((state.name, state_type(state)) for state in states)])
-    events = with_keys(events, key)
+    events = with_keys(_with_lines_of(events, states, key), key)
     if not len(events):
         return schema.empty_table()
-    needed = ["key", "event_time", "partition", "offset", "type", "name", *{value_column(*read) for state in states for read in state.reads}]
+    lines = [PLACE] if PLACE in events.column_names else []
+    needed = ["key", "event_time", "partition", "offset", "type", "name", *lines, *{value_column(*read) for state in states for read in state.reads}]
     ordered = events.select(list(dict.fromkeys(needed))).sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
-    matched = {_chosen(state): _matches(ordered, state) for state in states}
+    matched = {_chosen(state): _matches(ordered, state, of_lines=bool(lists_of(path for path, _ in key.reads))) for state in states}
     keys = ordered["key"].combine_chunks().dictionary_encode()
     codes = keys.indices.to_numpy().astype(np.int64)
     clock = Clock(ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy() // 1_000_000)
@@ -59,6 +60,12 @@ def fold_events(events: pa.Table, states: Hops, key: Key = OF_NODES) -> pa.Table
             tiled = Tiled(hop, tiles, touched, codes, keys.dictionary)
             parts.append(_fold_tiles(ordered, states, kept=kept, tiled=tiled, matched=matched, clock=clock))
     return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
+
+
+def _with_lines_of(events: pa.Table, states: Hops, key: Key) -> pa.Table:
+    """The events as they are, or, where states or the key read values of lines, a row for each line."""
+    columns = {value_column(*read) for reader in (key, *states) for read in reader.reads if list_of(read[0])}
+    return with_lines(events, sorted(columns)) if columns else events
 
 
 def with_keys(events: pa.Table, key: Key) -> pa.Table:
@@ -95,12 +102,19 @@ class Clock:
 
 
 def _chosen(state: State) -> Chosen:
-    return state.events, state.type, state.where
+    return state.events, state.type, state.where, _reads_lines(state)
 
 
-def _matches(events: pa.Table, state: State) -> np.ndarray:
-    """Whether each event counts for a state."""
+def _reads_lines(state: State) -> bool:
+    return any(list_of(path) for path, _ in state.reads)
+
+
+def _matches(events: pa.Table, state: State, *, of_lines: bool) -> np.ndarray:
+    """Whether each row counts for a state: each line, or an event once. ``of_lines``: the key is one of lines, so that each is an occurrence."""
     mask = np.ones(len(events), dtype=bool)
+    if PLACE in events.column_names:
+        place = events[PLACE].to_numpy()
+        mask = place >= 0 if _reads_lines(state) else mask if of_lines else place <= 0
     if state.events:
         mask &= _filled(pc.equal(events["type"], "track")) & _filled(pc.is_in(events["name"], value_set=pa.array(state.events, pa.string())))
     if state.type:
@@ -159,7 +173,7 @@ def _state_column(
     elif state.kind == "sum":
         found = sums(values.take(pa.array(rows)), starts)
     elif state.kind == "distinct":
-        found = _sketches(values.take(pa.array(rows)), group, starts)
+        found = sketches_of(values.take(pa.array(rows)), group, starts)
     elif state.kind in ("counts", "spread"):
         found = counted(values.take(pa.array(rows)), np.ones(len(rows), dtype=np.int64), group, is_spread=state.kind == "spread")
     elif state.kind == "squares":
@@ -219,27 +233,3 @@ def decimals(scaled: np.ndarray) -> pa.Array:
     """Integers scaled by 10**9 as an Arrow decimal column."""
     words = b"".join(int(value).to_bytes(16, "little", signed=True) for value in scaled)
     return pa.Array.from_buffers(pa.decimal128(38, SCALE), len(scaled), [None, pa.py_buffer(words)])
-
-
-def _sketches(values: pa.Array, group: np.ndarray, starts: np.ndarray) -> pa.Array:
-    texts = values.to_pylist()
-    alone: dict[str, bytes] = {}
-    """Sketches of one value: most groups of an epoch hold no more."""
-    found = []
-    for start, end in zip(starts.tolist(), np.r_[starts[1:], len(group)].tolist(), strict=True):
-        distinct = set(texts[start:end])
-        if len(distinct) > 1:
-            found.append(_sketch(distinct))
-            continue
-        (text,) = distinct
-        if text not in alone:
-            alone[text] = _sketch(distinct)
-        found.append(alone[text])
-    return pa.array(found, pa.binary())
-
-
-def _sketch(texts: Iterable[str]) -> bytes:
-    sketch = hll_sketch(LG_K, tgt_hll_type.HLL_8)
-    for text in texts:
-        sketch.update(text)
-    return sketch.serialize_compact()

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.enrichment.paths import families_of, is_known, unknown_path
+from millrace.traits.lines import LINE_PATH
 from millrace.traits.zones import days_text, local_days
 
 NODE = "node"
@@ -22,7 +23,7 @@ DATE = "event_date"
 LONGEST_KEY = 400
 """Bytes of a key in UTF-8; an event with a longer one does not count in the view."""
 _PART = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
-_PATH = re.compile(rf"^(properties|traits|context|enriched)(\.[A-Za-z0-9_$-]+)+$|^(name|type|source|{DATE})$")
+_PATH = re.compile(rf"^(properties|traits|context|enriched)(\.[A-Za-z0-9_$-]+)+$|{LINE_PATH.pattern}|^(name|type|source|{DATE})$")
 Paths = dict[str, str]
 
 
@@ -113,7 +114,7 @@ def key_problems(paths: Paths, *, taken: Sequence[str]) -> Iterator[str]:
         elif name in taken:
             yield f"part {name!r} of the key is a column that the view's table has anyway; write `key: {{another_name: {path}}}`"
         if not _PATH.match(path):
-            yield f"key {path!r} is no path: allowed are node, properties.…, traits.…, context.…, enriched.…, name, type, source, {DATE}"
+            yield f"key {path!r} is no path: allowed are node, properties.… (properties.products[].product_id for each entry of a list), traits.…, context.…, enriched.…, name, type, source, {DATE}"
         elif not is_known(path):
             yield f"key {unknown_path(path)}"
 

@@ -1,4 +1,4 @@
-"""Distinct counting by HyperLogLog (Apache DataSketches): merging and finishing sketches whose bytes Spark wrote. algebra.py calls it.
+"""Distinct counting by HyperLogLog (Apache DataSketches): making, merging and finishing sketches. fold.py and algebra.py call it.
 
 The estimate depends on the registers only. DataSketches' own estimate depends on the order of updates and merges too, so equal sets
 would give unequal answers in the two layers; see docs/adr/0004.
@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+import pyarrow as pa
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 LG_K = 12
@@ -72,3 +73,28 @@ def _sigma(x: float) -> float:
         z += x * y
         y += y
     return z
+
+
+def sketches_of(values: pa.Array, group: np.ndarray, starts: np.ndarray) -> pa.Array:
+    """A sketch of the texts of each group, which come group by group."""
+    texts = values.to_pylist()
+    alone: dict[str, bytes] = {}
+    """Sketches of one value: most groups of an epoch hold no more."""
+    found = []
+    for start, end in zip(starts.tolist(), np.r_[starts[1:], len(group)].tolist(), strict=True):
+        distinct = set(texts[start:end])
+        if len(distinct) > 1:
+            found.append(_sketch(distinct))
+            continue
+        (text,) = distinct
+        if text not in alone:
+            alone[text] = _sketch(distinct)
+        found.append(alone[text])
+    return pa.array(found, pa.binary())
+
+
+def _sketch(texts: Iterable[str]) -> bytes:
+    sketch = hll_sketch(LG_K, tgt_hll_type.HLL_8)
+    for text in texts:
+        sketch.update(text)
+    return sketch.serialize_compact()

@@ -1,6 +1,7 @@
 """Traits as SQL text (DuckDB) over one person's events: what a trait means, for people to read and to check by hand. ``show_traits`` prints it; a law runs it.
 
 The relation ``events`` has event_time, received_at, type, name, source, "partition", "offset", and a text column for each path, named by it (``"properties.revenue"``).
+``lines``, which a trait that reads lines asks instead, has a row for each entry of the list, with its number (``line``) and columns such as ``"properties.products[].price"``.
 ``number(text)`` is the text as DECIMAL(38,9), null where it is no number. Enriched values are columns too, which Millrace computes and SQL cannot: a comment says so. Averages and deviations are floating in DuckDB; Millrace rounds them once, at nine digits.
 """
 
@@ -13,10 +14,12 @@ from millrace.traits.bounded import BOUND
 from millrace.traits.checks import QUANTILES
 from millrace.traits.filter_rules import RULE, rule_of
 from millrace.traits.filters import SYMBOLS, Condition, exact_number
+from millrace.traits.lines import lists_of
 from millrace.traits.traits import ALL_TIME, LOCAL_DAY, TOP, Trait
 from millrace.traits.zones import date_of, local_day
 
 ORDER = 'event_time, "partition", "offset"'
+LINE_ORDER = f"{ORDER}, line"
 _AGGREGATES: Mapping[str, str] = {
     "count": "count(*)", "exists": "count(*) > 0", "sum": "coalesce(sum({x}), 0)", "avg": "avg({x})", "min": "min({x})", "max": "max({x})", "variance": "var_samp({x})",
     "stddev": "stddev_samp({x})", "first": f"first({{x}} ORDER BY {ORDER})", "last": f"last({{x}} ORDER BY {ORDER})",
@@ -25,12 +28,12 @@ _AGGREGATES: Mapping[str, str] = {
     **{op: f"quantile_disc({{x}}, {percent / 100})" for op, percent in QUANTILES.items()},
 }  # fmt: skip
 _GROUPED: Mapping[str, str] = {
-    "most_frequent": "SELECT value FROM (SELECT {x} AS value FROM events{where}) GROUP BY value ORDER BY count(*) DESC, value LIMIT 1",
-    "histogram": "SELECT value, count(*) AS count FROM (SELECT {x} AS value FROM events{where}) GROUP BY value ORDER BY value",
-    "top_k": "SELECT value, count(*) AS count FROM (SELECT {x} AS value FROM events{where}) GROUP BY value ORDER BY count DESC, value LIMIT {k}",
+    "most_frequent": "SELECT value FROM (SELECT {x} AS value FROM {table}{where}) GROUP BY value ORDER BY count(*) DESC, value LIMIT 1",
+    "histogram": "SELECT value, count(*) AS count FROM (SELECT {x} AS value FROM {table}{where}) GROUP BY value ORDER BY value",
+    "top_k": "SELECT value, count(*) AS count FROM (SELECT {x} AS value FROM {table}{where}) GROUP BY value ORDER BY count DESC, value LIMIT {k}",
 }
 _RUNS = (
-    "WITH days AS (SELECT DISTINCT {day} AS day FROM events{where}), runs AS (SELECT day, day - row_number() OVER (ORDER BY day)::INTEGER AS run FROM days{until}) "
+    "WITH days AS (SELECT DISTINCT {day} AS day FROM {table}{where}), runs AS (SELECT day, day - row_number() OVER (ORDER BY day)::INTEGER AS run FROM days{until}) "
     "SELECT coalesce(max(length), 0) FROM (SELECT count(*) AS length, max(day) AS last FROM runs GROUP BY run){having}"
 )
 
@@ -49,14 +52,16 @@ def _not_of_messages(trait: Trait) -> str:
 
 def _select(trait: Trait, at: int) -> str:
     value, day = _value(trait.value or "event_time", trait.resolved_type), _local_day("event_time", trait.time_zone)
+    table = "lines" if lists_of(path for state in trait.states for path, _ in state.reads) else "events"
     where = _where([*_chosen(trait.event, trait.type), *map(_condition, trait.where), *_inside(trait, at), *([f"{value} IS NOT NULL"] if trait.value else [])])
     if trait.op in _GROUPED:
-        return _GROUPED[trait.op].format(x=value, where=where, k=trait.k or TOP)
+        return _GROUPED[trait.op].format(x=value, table=table, where=where, k=trait.k or TOP)
     if trait.op in ("streak", "longest_streak"):
         today = f"DATE {_text(date_of(local_day(trait.time_zone, at // MICROS)).isoformat())}"
         is_current = trait.op == "streak"
-        return _RUNS.format(day=day, where=where, until=f" WHERE day <= {today}" if is_current else "", having=f" WHERE last >= {today} - 1" if is_current else "")
-    return f"SELECT {_aggregate(trait, value, day, at)} FROM events{where}"
+        return _RUNS.format(day=day, table=table, where=where, until=f" WHERE day <= {today}" if is_current else "", having=f" WHERE last >= {today} - 1" if is_current else "")
+    found = _aggregate(trait, value, day, at)
+    return f"SELECT {found if table == 'events' else found.replace(ORDER, LINE_ORDER)} FROM {table}{where}"
 
 
 def _aggregate(trait: Trait, value: str, day: str, at: int) -> str:

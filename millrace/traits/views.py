@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from millrace.traits.derived import Compiled, Derived, WrongExpressions, compile_derived
 from millrace.traits.keys import NODE, Key, Paths, as_paths, key_of, key_problems
+from millrace.traits.lines import lists_of
 from millrace.traits.states import State
 from millrace.traits.traits import Trait
 from millrace.traits.zones import check_zone
@@ -51,7 +52,9 @@ class View(BaseModel):
     def _names(self) -> "View":
         if {trait.time_zone for trait in self.traits.values()} - {self.time_zone}:
             raise ValueError("a view has one time zone for all its traits; write time_zone beside key")
-        if problems := [*_name_problems([*self.traits, *self.derived], self.key), *_key_problems(self.key, [*self.traits, *self.derived])]:
+        lists = lists_of(path for reader in (self.keyed, *self.states) for path, _ in reader.reads)
+        lines = [f"a view reads the lines of one list, and this one reads those of {' and '.join(lists)}; make a view of each"] if len(lists) > 1 else []
+        if problems := [*_name_problems([*self.traits, *self.derived], self.key), *_key_problems(self.key, [*self.traits, *self.derived]), *lines]:
             raise ValueError("; ".join(problems))
         self.compiled  # noqa: B018  (a wrong expression is told here)
         return self

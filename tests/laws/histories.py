@@ -4,6 +4,7 @@ Who chooses decides how: hypothesis by bytes (it can then shrink them), the real
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from tests.laws.oracle import DAY, HOUR, MINUTE, SECOND, Event, Record, typed
+from tests.laws.oracle_traits import lines_of
 from tests.laws.oracle_values import time_text
 
 Choose = Callable[[int], int]
@@ -86,6 +88,11 @@ TRAITS: dict[str, dict[str, Any]] = {
     "in_a_row": {"op": "streak", "time_zone": ZONE},
     "row": {"op": "longest_streak", "window": "30d", "time_zone": ZONE},
     "city_of": {"op": "last", "value": "traits.city", "prefer": ["shop", "http"]},
+    "line_spend": {"op": "sum", "value": "properties.lines[].price"},
+    "line_kinds_3d": {"op": "count_distinct", "value": "properties.lines[].id", "window": "3d"},
+    "apple_lines": {"event": "Order Completed", "op": "count", "where": {"properties.lines[].id": ["apple", "5"], "source": "http"}},
+    "last_line": {"op": "last", "value": "properties.lines[].id"},
+    "first_dear_line": {"op": "first", "value": "properties.lines[].id", "where": {"properties.lines[].price": {"gt": 0.1}}},
     "told": {"op": "first", "value": "properties.revenue", "value_type": "number", "provenance": True, "window": "4d"},
 }
 
@@ -113,11 +120,25 @@ def message(choose: Choose, clock: int, ids: int) -> bytes:
         found["previousId"] = (ANONYMOUS + USERS)[choose(len(ANONYMOUS) + len(USERS))]
     if kind in ("track", "page", "screen"):
         found["event" if kind == "track" else "name"] = NAMES[choose(len(NAMES))]
-        found["properties"] = {"revenue": "@revenue", "product": {"id": "@product"}}
+        found["properties"] = {"revenue": "@revenue", "product": {"id": "@product"}, "lines": "@lines"}
     if when := choose(len(OFFSETS) + 4):
         found["timestamp"] = timestamp(choose, clock, when - 1)
     text = json.dumps(found, ensure_ascii=choose(2) == 0)
+    text = text.replace('"@lines"', lines(choose)) if "@lines" in text else text
     return text.replace('"@revenue"', REVENUES[choose(len(REVENUES))]).replace('"@product"', PRODUCTS[choose(len(PRODUCTS))]).encode()
+
+
+def lines(choose: Choose) -> str:
+    """JSON of what stands where a list of lines should: mostly none or a few, now and then something else, or among them something that is no object."""
+    kind = choose(8)
+    if kind in (0, 1):
+        return ("null", "[]", '{"id":"apple"}', '"[]"', "7")[choose(5)]
+    entries = []
+    for _ in range(choose(4)):
+        odd = choose(10)
+        line = f'{{"price":{REVENUES[choose(len(REVENUES))]},"id":{PRODUCTS[choose(len(PRODUCTS))]}}}'
+        entries.append(("null", "5", json.dumps(line), '{"id":"apple"}', "[1]")[choose(5)] if odd == 0 else line)
+    return f"[{','.join(entries)}]"
 
 
 def timestamp(choose: Choose, clock: int, when: int) -> str:
@@ -172,7 +193,14 @@ def arrow_events(events: Iterable[Event], states: Iterable[Any], column: Callabl
 
 
 def _values(events: list[Event], path: str, kind: str) -> pa.Array:
-    values = [typed(event, path, kind) for event in events]
+    if "[]." in path:
+        of_each = [lines_of(event, path.partition("[].")[0]) for event in events]
+        offsets = [0, *itertools.accumulate(map(len, of_each))]
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _column([typed(line, path, kind) for each in of_each for line in each], kind))
+    return _column([typed(event, path, kind) for event in events], kind)
+
+
+def _column(values: list[Any], kind: str) -> pa.Array:
     if kind == "string":
         return pa.array(values, pa.string())
     words = b"".join((value or 0).to_bytes(16, "little", signed=True) for value in values)

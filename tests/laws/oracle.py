@@ -17,7 +17,7 @@ import idna
 
 from tests.laws import oracle_persons
 from tests.laws.oracle_persons import Rules, person_id
-from tests.laws.oracle_traits import DAY, HOUR, MINUTE, SECOND, Answer, decimal_text, in_window, local_date, typed, value_of
+from tests.laws.oracle_traits import DAY, HOUR, MINUTE, SECOND, Answer, decimal_text, in_window, lines_of, local_date, typed, value_of
 from tests.laws.oracle_values import Json, at_path, java_text, parse_object, parse_time, text_of
 
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
@@ -61,6 +61,8 @@ class Event:
     event_time: int
     nodes: tuple[str, ...]
     message: Json
+    line: int | None = None
+    """Which of its lines this is, where it stands for one."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,9 @@ def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> d
 def rows_of(counted: list[Event], key: Mapping[str, str], traits: Traits, as_of: int, zone: str) -> dict[tuple[str, ...], dict[str, Answer]]:
     """Every trait of every key of a view, the parts of a key in the order of ``key`` (paths by name): of the events that have them all, not empty, in 400 bytes."""
     having = defaultdict(list)
-    for event in counted:
+    of_lines = [path.partition("[].")[0] for path in key.values() if "[]." in path]
+    occurrences = [line for event in counted for line in lines_of(event, of_lines[0])] if of_lines else counted
+    for event in occurrences:
         parts = tuple(local_date(event.event_time, {"time_zone": zone}).isoformat() if path == "event_date" else typed(event, path, "string") for path in key.values())
         if all(parts) and len(parts[0].encode() if len(parts) == 1 else json_list(parts)) <= 400:
             having[parts].append(event)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
@@ -30,8 +31,8 @@ WRITTEN: Mapping[str, Callable[["Event", str | None, int | None], bool]] = {
 
 
 def value_of(trait: Trait, events: list["Event"], as_of: int) -> Answer:
-    """The finished value of one trait over a person's events. None also where the value is beyond what is kept; spreads of more numbers than the bound are not for here."""
-    matching = [event for event in events if matches(trait, event) and in_window(trait, event.event_time, as_of)]
+    """The finished value of one trait over the events of a person or of another key. None also where the value is beyond what is kept; spreads of more numbers than the bound are not for here."""
+    matching = [event for event in in_lines(trait, events) if matches(trait, event) and in_window(trait, event.event_time, as_of)]
     if "since" in trait:
         last = max((event.event_time for event in events if event.type == "track" and event.name == trait["since"]), default=-1)
         return sum(event.event_time > last for event in matching)
@@ -44,10 +45,27 @@ def value_of(trait: Trait, events: list["Event"], as_of: int) -> Answer:
     return plain[trait["op"]] if trait["op"] in plain else of_values(trait, matching)
 
 
+def in_lines(trait: Trait, events: list["Event"]) -> list["Event"]:
+    """The events, or where the trait reads values of lines the lines of them all."""
+    read = [path for path in (trait.get("value"), *(trait["where"] if isinstance(trait.get("where"), dict) else ())) if path and "[]." in path]
+    return [line for event in events for line in lines_of(event, read[0].partition("[].")[0])] if read else events
+
+
+def lines_of(event: "Event", path: str) -> list["Event"]:
+    """An event for each entry of the list at ``body.key``: there is the entry in the place of the list."""
+    if event.line is not None:
+        return [event]
+    body, key = path.split(".")
+    entries = at_path(event.message, path)
+    if not isinstance(entries, list):
+        return []
+    return [replace(event, line=number, message={**event.message, body: {**event.message[body], f"{key}[]": entry}}) for number, entry in enumerate(entries)]
+
+
 def of_values(trait: Trait, matching: list["Event"]) -> Answer:
     """What is made of the values of the events."""
     op, kind = trait["op"], value_type(trait)
-    pairs = [((event.event_time, event.record.partition, event.record.offset), typed(event, trait["value"], kind), event.source) for event in matching]
+    pairs = [((event.event_time, event.record.partition, event.record.offset, event.line or 0), typed(event, trait["value"], kind), event.source) for event in matching]
     usable = [(order, value, source) for order, value, source in pairs if value is not None]
     values = [value for _, value, _ in usable]
     shown = {"number": decimal_text, "string": str, "time": time_text}[kind]

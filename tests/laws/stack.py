@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ITEM = "item"
 KEYS = [
     ("UTC", {"id": "properties.product.id"}), ("America/St_Johns", {"day": "event_date", "source": "source"}), ("Asia/Kathmandu", {"name": "name", "id": "properties.product.id"}),
+    ("UTC", {"id": "properties.lines[].id"}),
 ]  # fmt: skip
 """Time zone and key of the view besides that of persons."""
 BAD = [value for value in MALFORMED if len(value) < 2_000] + [sound(**changed) for changed in WRONG_MEANING]

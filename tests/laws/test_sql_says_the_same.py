@@ -15,7 +15,7 @@ from millrace.traits.sql import trait_sql
 from tests.laws.histories import SECRET, TRAITS
 from tests.laws.law import histories, law
 from tests.laws.oracle import Event, read_log
-from tests.laws.oracle_traits import DAY, decimal_text, typed
+from tests.laws.oracle_traits import DAY, decimal_text, lines_of, typed
 from tests.laws.oracle_values import number_of, time_text
 from tests.laws.product import events_table, finished_trait, python_rows, shown, view_of
 from tests.laws.test_merge_is_recompute import TIMES
@@ -23,6 +23,7 @@ from tests.laws.test_merge_is_recompute import TIMES
 TIME = pa.timestamp("us")
 FLOATING = ("avg", "variance", "stddev")
 PATHS = ("properties.revenue", "properties.product.id", "context.locale", "traits.city")
+LINE_PATHS = ("properties.lines[].id", "properties.lines[].price")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,8 @@ def relation(events: list[Event]) -> pa.Table:
         "offset": pa.array([event.record.offset for event in events], pa.int64()),
     }
     columns |= {name: pa.array([getattr(event, name) for event in events], pa.string()) for name in ("type", "name", "source")}
-    return pa.table(columns | {path: pa.array([typed(event, path, "string") for event in events], pa.string()) for path in PATHS})
+    columns["line"] = pa.array([event.line for event in events], pa.int64())
+    return pa.table(columns | {path: pa.array([typed(event, path, "string") for event in events], pa.string()) for path in (*PATHS, *LINE_PATHS)})
 
 
 def answered(rows: list[tuple[Any, ...]], op: str) -> Any:
@@ -71,7 +73,8 @@ def test_the_sql_of_a_trait_gives_what_the_trait_gives(history, as_of, duck):
     view, log = view_of(traits), read_log(records, SECRET)
     rows = python_rows(fold_events(events_table(log.counted, view), view.states), view.states)
     for node in sorted({event.nodes[0] for event in log.counted})[:3]:
-        events = relation([event for event in log.counted if event.nodes[0] == node])
+        own = [event for event in log.counted if event.nodes[0] == node]
+        events, lines = relation(own), relation([line for event in own for line in lines_of(event, "properties.lines")])  # noqa: F841  (DuckDB finds them by their names)
         for name, trait in view.traits.items():
             tiles = [(start, values) for (key, hop, start), values in rows.items() if key == node and hop == trait.hop]
             sql = trait_sql(trait, as_of)

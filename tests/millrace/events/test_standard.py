@@ -10,6 +10,7 @@ from millrace.traits.fold import value_column
 from tests import tiers
 from tests.laws.histories import SECRET, TRAITS, dedup_key
 from tests.laws.oracle import Record, judge, typed
+from tests.laws.oracle_traits import lines_of
 from tests.laws.product import view_of
 from tests.millrace.records import NOW, as_table, damaged, hand_picked, numbers, sound
 from tests.tiers import SEED
@@ -80,11 +81,18 @@ def test_every_value_is_the_one_the_oracle_reads(rows):
         if isinstance(event, str) or row["reason"] is not None:
             continue
         for path, kind in specs:
-            value, expected = row[value_column(path, kind)], typed(event, path, kind)
-            value = value if value is None or kind == "string" else int(value.scaleb(9))
+            found = row[value_column(path, kind)]
+            if "[]." in path:
+                value, expected = [plain(one, kind) for one in found], [typed(line, path, kind) for line in lines_of(event, path.partition("[].")[0])]
+            else:
+                value, expected = plain(found, kind), typed(event, path, kind)
             if value != expected:
                 wrong.append(f"{path} {kind}: {value!r:.80} instead of {expected!r:.80}: {shown(record)}")
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def plain(value, kind):
+    return value if value is None or kind == "string" else int(value.scaleb(9))
 
 
 def test_no_hint_gives_away_more_than_two_ends_of_an_identifier(rows):
