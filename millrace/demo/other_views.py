@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -28,7 +29,13 @@ _SALES = (
     + """dated AS (SELECT *, store_id::VARCHAR AS store, (moment AT TIME ZONE 'UTC' AT TIME ZONE $zone)::DATE AS day FROM orders)
 SELECT day::VARCHAR AS day, store, count(*) AS orders, sum(revenue) AS revenue, max(revenue) AS largest_basket FROM dated GROUP BY day, store"""
 )
-KEYS = {"store": ("store",), "campaign": ("campaign_id",), "sales": ("day", "store")}
+_DEPARTMENTS = """
+SELECT department, count(*) AS lines, sum(quantity) AS units, sum(sales_value::DECIMAL(18, 2)) AS revenue,
+  coalesce(sum(sales_value::DECIMAL(18, 2)) FILTER (moment >= $from_30d AND moment < $until_day), 0) AS revenue_30d,
+  max(sales_value::DECIMAL(18, 2)) AS dearest, count(DISTINCT product_id) AS products
+FROM (SELECT *, any_value(transaction_timestamp) OVER (PARTITION BY household_id, basket_id) AS moment FROM transactions WHERE week <= $weeks) JOIN products USING (product_id)
+WHERE department IS NOT NULL GROUP BY department"""
+KEYS = {"store": ("store",), "campaign": ("campaign_id",), "sales": ("day", "store"), "department": ("department",)}
 """The columns of a query that make the key, by view."""
 
 
@@ -38,7 +45,11 @@ def expected_rows(source: duckdb.DuckDBPyConnection, *, weeks: int, as_of: datet
     stores = _rows(source, "store", _STORES, {"weeks": weeks, "zone": ZONE, "from_30d": from_30d, "until_day": until_day})
     for row in stores.values():
         row["average_basket"] = rounded_mean(row["revenue"], row["orders"])
-    return {"store": stores, "campaign": _rows(source, "campaign", _CAMPAIGNS, {"weeks": weeks}), "sales": _rows(source, "sales", _SALES, {"weeks": weeks, "zone": ZONE})}
+    departments = _rows(source, "department", _DEPARTMENTS, {"weeks": weeks, "from_30d": from_30d, "until_day": until_day})
+    for row in departments.values():
+        row["units"] = Decimal(row["units"])
+    campaigns, sales = _rows(source, "campaign", _CAMPAIGNS, {"weeks": weeks}), _rows(source, "sales", _SALES, {"weeks": weeks, "zone": ZONE})
+    return {"store": stores, "campaign": campaigns, "sales": sales, "department": departments}
 
 
 def _rows(source: duckdb.DuckDBPyConnection, view: str, query: str, parameters: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:

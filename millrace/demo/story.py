@@ -146,11 +146,11 @@ class Story:
         return answers
 
     def _compare_rows(self, moment: str) -> None:
-        """Stores, campaigns, days: every row of the views that are not of persons."""
+        """Stores, campaigns, days, departments: every row of the views that are not of persons."""
         weeks = self._progress.weeks_sent
         as_of = last_moment(self._source, weeks=weeks)
         expected = expected_rows(self._source, weeks=weeks, as_of=as_of)
-        with self._narration.stage("compare all stores, campaigns and days", total=len(expected)) as (stage, bar):
+        with self._narration.stage("compare all stores, campaigns, days and departments", total=len(expected)) as (stage, bar):
             found = []
             for view, rows in expected.items():
                 found.append(compare_rows(view, self._api.rows(view, as_of=as_of), rows))

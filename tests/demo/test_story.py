@@ -44,7 +44,7 @@ def test_equal_answers_end_well_and_are_counted(run: Run) -> None:
 
     assert (report.exit_code, report.sent.events, report.moved) == (0, 9, 0)
     assert list(report.comparisons) == ["first_before_publish", "first_after_publish", "first_other_views", "before_publish", "after_publish", "other_views"]
-    assert [comparison.rows for comparison in report.comparisons.values()] == [4, 4, 6, 4, 4, 8]
+    assert [comparison.rows for comparison in report.comparisons.values()] == [4, 4, 8, 4, 4, 10]
     assert report.receipt["manifest_id"] == 2
 
 
@@ -110,7 +110,7 @@ def test_json_says_what_was_found(run: Run, tmp_path: Path) -> None:
 
     found = json.loads((tmp_path / "found.json").read_text())
 
-    assert (found["ok"], found["error"], found["comparison"]["rows"], found["comparison"]["differences"]) == (True, None, 30, 0)
+    assert (found["ok"], found["error"], found["comparison"]["rows"], found["comparison"]["differences"]) == (True, None, 34, 0)
     assert found["comparison"]["before_publish"]["layers"]
     assert found["freshness"]["probes"] > 0
     assert [stage["name"] for stage in found["stages"]][:2] == ["start the local system", "send weeks 1 to 2 to the collector"]
