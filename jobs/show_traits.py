@@ -1,4 +1,4 @@
-"""Shows what each trait of the definitions means: its states, and the SQL that gives the same over a person's events: ``python -m jobs.show_traits --definitions DIR``."""
+"""Shows what each trait of the definitions means: its states, and the SQL that gives the same over the events of a person, or of another key: ``python -m jobs.show_traits --definitions DIR``."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ import time
 from jobs import job
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
+from millrace.traits.lines import lists_of
 from millrace.traits.sql import trait_sql
 
 
@@ -18,11 +19,13 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     definitions = load_definitions(settings_of(options).definitions)
     now = time.time_ns() // 1_000
-    for view in definitions.views.values():
+    for view_name, view in definitions.views.items():
+        of_lines = bool(lists_of(path for path, _ in view.keyed.reads))
+        of_view = f"{view_name}." if view.keyed.parts else ""
         for name, trait in view.traits.items():
-            print(f"{name}: {', '.join(state.name for state in trait.states)}\n  {trait_sql(trait, now)}")
+            print(f"{of_view}{name}: {', '.join(state.name for state in trait.states)}\n  {trait_sql(trait, now, of_lines=of_lines)}")
         for one in view.compiled:
-            print(f"{one.name}: {one.answers}\n  {view.derived[one.name].expr}")
+            print(f"{of_view}{one.name}: {one.answers}\n  {view.derived[one.name].expr}")
 
 
 if __name__ == "__main__":

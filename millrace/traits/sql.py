@@ -38,9 +38,9 @@ _RUNS = (
 )
 
 
-def trait_sql(trait: Trait, at: int) -> str:
-    """One SELECT whose result is the trait as of ``at`` (microseconds); of histogram and top_k a row a value."""
-    return _select(trait, at) + _not_of_messages(trait)
+def trait_sql(trait: Trait, at: int, *, of_lines: bool = False) -> str:
+    """One SELECT whose result is the trait as of ``at`` (microseconds); of histogram and top_k a row a value. ``of_lines``: in a view whose keys are of lines."""
+    return _select(trait, at, of_lines) + _not_of_messages(trait)
 
 
 def _not_of_messages(trait: Trait) -> str:
@@ -50,9 +50,9 @@ def _not_of_messages(trait: Trait) -> str:
     return f" -- not in messages, computed by Millrace under rules {rules}: {', '.join(enriched)}" if enriched else ""
 
 
-def _select(trait: Trait, at: int) -> str:
+def _select(trait: Trait, at: int, of_lines: bool) -> str:
     value, day = _value(trait.value or "event_time", trait.resolved_type), _local_day("event_time", trait.time_zone)
-    table = "lines" if lists_of(path for state in trait.states for path, _ in state.reads) else "events"
+    table = "lines" if of_lines or lists_of(path for state in trait.states for path, _ in state.reads) else "events"
     where = _where([*_chosen(trait.event, trait.type), *map(_condition, trait.where), *_inside(trait, at), *([f"{value} IS NOT NULL"] if trait.value else [])])
     if trait.op in _GROUPED:
         return _GROUPED[trait.op].format(x=value, table=table, where=where, k=trait.k or TOP)
