@@ -71,7 +71,7 @@ class DriverEngine:
         return found
 
     def fold(self, events: pa.Table, parts: list[Part], *, once: bool) -> Folded:
-        return {part.name: edges_of(events) if part.states is None else fold_events(events, part.states, part.key).select(part.columns) for part in parts}
+        return {part.name: edges_of(events, part.quiet) if part.states is None else fold_events(events, part.states, part.key).select(part.columns) for part in parts}
 
     def part_of(self, folded: Folded, part: Part) -> pa.Table:
         return folded[part.name].select(part.columns)

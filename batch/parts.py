@@ -19,7 +19,8 @@ _EDGE_KINDS = {"hint_a": "min", "hint_b": "min", "first_at": "min", "last_at": "
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """``keys`` name a row, ``kinds`` are its columns with the kind of their merge. ``hop`` None: the edges. ``states``: what to fold to get such rows, ``key``: by what."""
+    """``keys`` name a row, ``kinds`` are its columns with the kind of their merge. ``hop`` None: the edges. ``states``: what to fold to get such rows, ``key``: by what.
+    ``quiet``: sources of which no edge comes."""
 
     batch: Table
     speed: Table
@@ -28,6 +29,7 @@ class Part:
     hop: int | None = None
     states: Hops | None = None
     key: Key = OF_NODES
+    quiet: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -38,9 +40,9 @@ class Part:
         return [*self.keys, *self.kinds]
 
     def comparable_with(self, older: Definitions) -> "Part | None":
-        """The part with only the states that older definitions keep for this hop too; None when there are none."""
+        """The part with only the states that older definitions keep for this hop too; None when there are none. Edges are all there, or of other sources."""
         if self.states is None or self.hop is None:
-            return self
+            return self if self.quiet == older.terms.keys() else None
         view = older.views.get(self.batch.name.rpartition("/")[2])
         if view is None or view.keyed != self.key:
             return None
@@ -64,4 +66,4 @@ def parts_of_view(name: str, view: View) -> list[Part]:
 def tables_of(definitions: Definitions) -> dict[Table, list[Part]]:
     """Parts of each batch table that holds states or edges."""
     views = {batch_view(name, view): parts_of_view(name, view) for name, view in definitions.views.items()}
-    return views | {BATCH_EDGES: [EDGES_PART]}
+    return views | {BATCH_EDGES: [replace(EDGES_PART, quiet=frozenset(definitions.terms))]}

@@ -68,8 +68,8 @@ class SparkEngine:
         (table,) = {part.batch for part in parts}
         if parts[0].states is None:
             (part,) = parts
-            narrow = events.select("identifiers", "event_time", "epoch", "partition", "offset")
-            return self.merge(part, [narrow.mapInArrow(whole(edges_of), ddl(part.batch.schema))])
+            narrow = events.select("identifiers", "event_time", "epoch", "partition", "offset", "source")
+            return self.merge(part, [narrow.mapInArrow(whole(partial(edges_of, quiet=part.quiet)), ddl(part.batch.schema))])
         states: dict[State, frozenset[int]] = {}
         for part in parts:
             for state, hops in (part.states or {}).items():

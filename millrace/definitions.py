@@ -5,52 +5,32 @@ All problems are reported at once, each with file, place, what was found and the
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
+from millrace.definition_problems import RULES_KEYS, SEGMENT_KEYS, SOURCE_KEYS, VIEW_KEYS, sentence_of
 from millrace.enrichment.paths import families_of
 from millrace.enrichment.rules import Enrichment
 from millrace.enrichment.settings import read_enrichment
 from millrace.errors import ConfigurationError
 from millrace.events.pulls import located
-from millrace.events.sources import UNDECLARED, Breaker, Source, Sources
-from millrace.events.webhooks import Webhook
-from millrace.identity.linkage_rules import LinkageRules
-from millrace.identity.rules import IdentityRules, NamespaceRules
+from millrace.events.sources import UNDECLARED, Source, Sources
+from millrace.identity.rules import IdentityRules
 from millrace.identity.spellings import FIRST_NORMALISER
-from millrace.segments import Segment, Segments, segment_problems, segments_hash
+from millrace.segments import Segments, segment_problems, segments_hash
 from millrace.tracking_plan.plan import TrackingPlan, plan_hash, read_plan
+from millrace.traits.parties import counted, party_problems, terms_of
 from millrace.traits.states import Reads, State
-from millrace.traits.traits import Trait
 from millrace.traits.views import NAME, View, further_problems
 from millrace.yaml_files import did_you_mean, read_yaml
 
 _TREE = Path(__file__).resolve().parent.parent
 DEFAULT_DIRECTORY = (_TREE.parent if _TREE.suffix == ".zip" else _TREE) / "conf" / "tenants" / "default"
 """In a checkout, or beside the millrace.zip of ``make dist``."""
-_NEEDED = {
-    "dict_type": "a mapping is needed, such as `orders: {op: count}`",
-    "model_type": "a mapping is needed, such as `{op: count, event: Order Completed}`",
-    "string_type": "text is needed",
-    "too_short": "at least one is needed",
-}
-"""Sentences for people instead of those of the validation library."""
-_RULES_KEYS = {
-    "": {1: tuple(name for name in IdentityRules.model_fields if name != "normaliser")},
-    "namespaces": {3: tuple(NamespaceRules.model_fields)},
-    "linkage": {2: tuple(LinkageRules.model_fields)},
-}
-_VALUE_KEYS = ("at", "text", "as")
-_SOURCE_KEYS = {
-    "": {2: tuple(Source.model_fields), 3: tuple(Breaker.model_fields)},
-    "webhook": {3: tuple(Webhook.model_fields), 4: _VALUE_KEYS, 5: _VALUE_KEYS},
-}
-_SEGMENT_KEYS = {2: tuple(Segment.model_fields)}
-_VIEW_KEYS = {2: tuple(View.model_fields), 4: tuple(Trait.model_fields)}
 
 
 class Definitions(BaseModel):
@@ -61,17 +41,18 @@ class Definitions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enrichment: Enrichment = Field(default_factory=Enrichment)
+    sources: Sources = Field(default_factory=dict)
     views: dict[str, View]
     identity: IdentityRules = Field(default_factory=IdentityRules)
     segments: Segments = Field(default_factory=dict)
-    sources: Sources = Field(default_factory=dict)
     tracking_plan: TrackingPlan = ()
 
     @field_validator("views")
     @classmethod
     def _under_rules(cls, views: dict[str, View], info: ValidationInfo) -> dict[str, View]:
-        """States that read enriched values are named by the rules of these."""
-        rules = info.data.get("enrichment")
+        """States that read enriched values are named by the rules of these, and traits know which sources they count."""
+        rules, sources = info.data.get("enrichment"), info.data.get("sources", {})
+        views = {name: view.counting(partial(counted, sources=sources)) for name, view in views.items()}
         return views if rules is None else {name: view.under(rules.digest) for name, view in views.items()}
 
     @cached_property
@@ -86,6 +67,7 @@ class Definitions(BaseModel):
         for view in shown["views"].values():
             for trait in (*view["traits"].values(), *view.get("derived", {}).values()):
                 trait.pop("description", None)
+        shown |= {"terms": self.terms} if self.terms else {}  # windows end with them, and who has one shows no edge
         kept = {name: {state.name: sorted(hops) for state, hops in states.items()} for name, states in self.states.items()}
         kept |= {f"key of {name}": view.keyed.rules for name, view in self.views.items() if view.keyed.rules}
         return hashlib.sha256(json.dumps([shown, kept], sort_keys=True).encode()).hexdigest()[:16]
@@ -99,6 +81,11 @@ class Definitions(BaseModel):
     def plan_hash(self) -> str | None:
         """16 hex digits that change when a record could get another verdict; None without a tracking plan."""
         return plan_hash(self.tracking_plan, self.sources)
+
+    @cached_property
+    def terms(self) -> dict[str, int]:
+        """Seconds of the term of each source that has one."""
+        return terms_of(self.sources)
 
     def source(self, name: str) -> Source:
         """What is declared about a source."""
@@ -140,8 +127,7 @@ class Definitions(BaseModel):
 
 def load_definitions(directory: str | Path) -> Definitions:
     """Definitions of the directory; ConfigurationError with every problem found when any is wrong."""
-    directory = Path(directory)
-    path = directory / "views.yml"
+    directory, path = Path(directory), Path(directory) / "views.yml"
     found = read_yaml(path, missing="a definitions directory holds at least views.yml (example: conf/tenants/default/views.yml)")
     problems = list(_problems(path, found))
     rules_path, segments_path, sources_path = (directory / name for name in ("identity.yml", "segments.yml", "sources.yml"))
@@ -149,14 +135,16 @@ def load_definitions(directory: str | Path) -> Definitions:
     problems += _rules_problems(rules_path, rules)
     problems += _segments_problems(segments_path, segments, found if not problems else None)
     problems += _sources_problems(sources_path, sources)
-    plan, plan_problems = read_plan(directory / "tracking_plan", _sentence)
+    plan, plan_problems = read_plan(directory / "tracking_plan", sentence_of)
     problems += plan_problems
-    enrichment, enrichment_problems = read_enrichment(directory / "enrichment.yml", _sentence)
+    enrichment, enrichment_problems = read_enrichment(directory / "enrichment.yml", sentence_of)
     problems += enrichment_problems
     if problems:
         raise ConfigurationError(problems)
     definitions = Definitions(enrichment=enrichment, views=found, identity=rules, segments=segments, sources=sources, tracking_plan=plan)
-    if problems := [f"{directory / 'enrichment.yml'}: {problem}" for problem in enrichment.problems_with(definitions.enriched_families)]:
+    problems = [f"{directory / 'enrichment.yml'}: {problem}" for problem in enrichment.problems_with(definitions.enriched_families)]
+    problems += [f"{path}: {problem}" for problem in party_problems(definitions.views, definitions.sources)]
+    if problems:
         raise ConfigurationError(problems)
     return definitions
 
@@ -176,8 +164,8 @@ def _sources_problems(path: Path, found: Any) -> Iterator[str]:
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             within = problem["loc"][1] if len(problem["loc"]) > 2 else ""
-            found, keys = located(problem) if problem["loc"][1:2] == ("pull",) else (problem, _SOURCE_KEYS["webhook" if within == "webhook" else ""])
-            yield f"{path}: {_sentence(found, keys)}"
+            found, keys = located(problem) if problem["loc"][1:2] == ("pull",) else (problem, SOURCE_KEYS["webhook" if within == "webhook" else ""])
+            yield f"{path}: {sentence_of(found, keys)}"
 
 
 def _segments_problems(path: Path, found: Any, views: Any) -> Iterator[str]:
@@ -189,7 +177,7 @@ def _segments_problems(path: Path, found: Any, views: Any) -> Iterator[str]:
         segments = TypeAdapter(Segments).validate_python(found)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            yield f"{path}: {_sentence(problem, _SEGMENT_KEYS)}"
+            yield f"{path}: {sentence_of(problem, SEGMENT_KEYS)}"
         return
     if views is not None:
         yield from (f"{path}: {problem}" for problem in segment_problems(segments, TypeAdapter(View).validate_python(views["person"])))
@@ -205,7 +193,7 @@ def _rules_problems(path: Path, found: Any) -> Iterator[str]:
         IdentityRules.model_validate(found)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            yield f"{path}: {_sentence(problem, _RULES_KEYS[str(problem['loc'][0])] if len(problem['loc']) > 1 else _RULES_KEYS[''])}"
+            yield f"{path}: {sentence_of(problem, RULES_KEYS[str(problem['loc'][0])] if len(problem['loc']) > 1 else RULES_KEYS[''])}"
 
 
 def _problems(path: Path, found: Any) -> Iterator[str]:
@@ -222,28 +210,6 @@ def _problems(path: Path, found: Any) -> Iterator[str]:
     except ValidationError as error:
         problems = error.errors(include_url=False)
         for problem in problems:
-            yield f"{path}: {_sentence(problem, _VIEW_KEYS)}"
+            yield f"{path}: {sentence_of(problem, VIEW_KEYS)}"
         for name in {problem["loc"][0] for problem in problems if len(problem["loc"]) > 1}:
             yield from (f"{path}: {name}: {problem}" for problem in further_problems(found[name]))
-
-
-def _sentence(problem: Mapping[str, Any], keys: Mapping[int, tuple[str, ...]]) -> str:
-    """``keys``: what is allowed at each depth."""
-    place = [str(part) for part in problem["loc"]]
-    if keys is _VIEW_KEYS and place[1:2] == ["derived"]:
-        place[1] = "traits"  # where it was written
-    where, given = ".".join(place), problem.get("input")
-    if problem["type"] == "extra_forbidden":
-        allowed = keys[len(place)]
-        return f"{where}: unknown key{did_you_mean(place[-1], allowed)}; allowed are {', '.join(allowed)}"
-    if problem["type"] == "missing":
-        return f"{where}: missing"
-    if problem["type"] == "literal_error":
-        options = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"{where}: found {given!r}{did_you_mean(str(given), options)}; allowed are {', '.join(options)}"
-    if problem["type"] == "value_error":
-        return f"{where or 'rules'}: {problem['msg'].removeprefix('Value error, ')}"
-    if given is None and problem["type"] == "string_type":
-        return f"{where}: found nothing; a word such as null needs quotes in YAML"
-    needed = "a view is needed, such as `{key: node, traits: {…}}`" if len(place) == 1 and keys is _VIEW_KEYS else _NEEDED.get(problem["type"], problem["msg"])
-    return f"{where}: found {given!r}; {needed}"

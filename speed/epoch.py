@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 
 from millrace.definitions import Definitions
 from millrace.errors import CoverageError
-from millrace.events.standard import Standardizer
+from millrace.events.standard import EXPIRED, Standardizer
 from millrace.faults import crash_point
 from millrace.identity.edges import edges_of
 from millrace.tables.catalogue import EVENTS, LEDGER, REJECTED, SPEED_EDGES_TABLE, Table, speed_view
@@ -128,7 +128,7 @@ class EpochWriter:
         jobs: dict[Table, Callable[[], pa.Table]] = {
             EVENTS: lambda: accepted,
             REJECTED: lambda: _rejected_rows(rejected),
-            SPEED_EDGES_TABLE: lambda: _of_epoch(edges_of(counted), epoch),
+            SPEED_EDGES_TABLE: lambda: _of_epoch(edges_of(counted, self.definitions.terms), epoch),
         }
         for name, view in self.definitions.views.items():
             jobs[speed_view(name, view)] = lambda view=view: _of_epoch(_increments(counted, view), epoch)
@@ -142,7 +142,8 @@ class EpochWriter:
         crash_point(f"speed.appended.{table.name}")
 
     def _write_ledger(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]], **parts: pa.Table) -> None:
-        counts = {name: _by_partition(part) for name, part in parts.items()}
+        with_term = pc.is_in(parts["accepted"]["source"], value_set=pa.array(list(self.definitions.terms), pa.string()))
+        counts = {name: _by_partition(part) for name, part in {**parts, "with_term": parts["accepted"].filter(with_term)}.items()}
         times = [pc.max(part["received_at"]).as_py() for part in parts.values() if len(part)]
         rows = ledger_rows(epoch, ranges, under=self.generation.under, counts=counts, received_until=max(times, default=None))
         self.tables.append(LEDGER, rows, app_id=self.generation.app_id(LEDGER), epoch=epoch)
@@ -201,8 +202,10 @@ def _in_log_order(rows: pa.Table) -> pa.Table:
 
 
 def _rejected_rows(rejected: pa.Table) -> pa.Table:
+    """With digests. Of what was over before it came, nothing else is kept."""
     digests = [hashlib.sha256(value or b"").hexdigest() for value in rejected["payload"].to_pylist()]
-    return rejected.append_column("digest", pa.array(digests, pa.string()))
+    kept = pc.if_else(pc.equal(rejected["reason"], EXPIRED), pa.scalar(None, rejected["payload"].type), rejected["payload"])
+    return rejected.set_column(rejected.column_names.index("payload"), "payload", kept).append_column("digest", pa.array(digests, pa.string()))
 
 
 def _by_partition(rows: pa.Table) -> dict[tuple[str, int], int]:

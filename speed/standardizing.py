@@ -58,7 +58,7 @@ class StandardizingProcess:
 
 
 def standardizer_of(definitions: Definitions, secret: bytes) -> Standardizer:
-    return Standardizer(definitions.readers, secret, rules=PlanRules.of(definitions), enrichment=definitions.enrichment)
+    return Standardizer(definitions.readers, secret, rules=PlanRules.of(definitions), enrichment=definitions.enrichment, terms=definitions.terms)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ partition is one Arrow table through a pure kernel, so the number of partitions 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -28,6 +29,7 @@ from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables.catalogue import DECISIONS
 from millrace.tables.delta import TenantTables, conform
 from millrace.tables.ledger import NOTHING, read_ledger
+from millrace.traits.finish import micros
 
 _PLACED = ["region", "a", "b", "first_seen"]
 _ANSWERS = "answers_what"
@@ -47,21 +49,22 @@ def get_historical_features(
 
 
 def historical(
-    spark: SparkSession, tables: TenantTables, definitions: Definitions, *, settings: BatchSettings = DEFAULTS.batch, partitions: int | None = None
+    spark: SparkSession, tables: TenantTables, definitions: Definitions, *, settings: BatchSettings = DEFAULTS.batch, partitions: int | None = None,
+    now: datetime | None = None,
 ) -> "Historical":
-    """Features over the tenant's log as it is now. ``partitions``: of each shuffle; default: as many as the log needs."""
+    """Features over the tenant's log as it is now. ``partitions``: of each shuffle; default: as many as the log needs. ``now``: when they are asked for (default: now)."""
     ledger, secret = read_ledger(tables), read_keys(tables.root, tables.tenant).token_secret
     partitions = partitions or max(spark.sparkContext.defaultParallelism, 2 * ledger.counts()["received"] // settings.partition_rows)
     log = Log(working_session(spark, partitions), tables, definitions, ledger, secret)
     knowledge = Knowledge(committed_at(ledger), tables.read(DECISIONS).to_pylist())
     few_edges = min(settings.identity_in_driver_edges, SENT_ROWS)
-    return Historical(log, definitions.identity.compiled(secret), knowledge, partitions, settings.in_driver_rows, few_edges)
+    return Historical(log, definitions.identity.compiled(secret), knowledge, partitions, settings.in_driver_rows, few_edges, micros(now or datetime.now(UTC)))
 
 
 @dataclass(frozen=True)
 class Historical:
     """What all questions of a call stand on. ``in_driver_rows``: events, and questions, up to which they are answered in the driver; ``in_driver_edges``: up to which regions
-    are found there."""
+    are found there. ``now``: when they are asked, in microseconds: what has a term over by then is told of no instant."""
 
     log: Log
     rules: Rules
@@ -69,6 +72,7 @@ class Historical:
     partitions: int
     in_driver_rows: int
     in_driver_edges: int
+    now: int
 
     def features(self, entity_frame: DataFrame, features: Sequence[Feature], *, receipt: Mapping[str, str] | None = None) -> DataFrame:
         """See ``get_historical_features``. With a ``receipt``, its texts and the last epoch and decision that were known stand in columns of each row, and in the place of
@@ -89,7 +93,7 @@ class Historical:
             few = questions.limit(self.in_driver_rows + 1).toArrow()
             if len(few) <= self.in_driver_rows:
                 counted = counted_events(self.log.tables, self.log.definitions, views, head=self.log.ledger.head, respelling=self.log.respelling)
-                found = features_of(conform(few, ASKED), counted, views, rules=self.rules, decided=self.knowledge.decided)
+                found = features_of(conform(few, ASKED), counted, views, rules=self.rules, decided=self.knowledge.decided, quiet=self.log.definitions.terms, now=self.now)
                 return self.log.session.createDataFrame(found, ddl(features_schema(views)))
         return self._finished(self._members(questions), views)
 
@@ -119,7 +123,8 @@ class Historical:
         nodes = members.select("node").distinct()
         events = self.log.events(views, nodes if nodes.count() <= SENT_ROWS else None)
         rows = events.unionByName(members, allowMissingColumns=True).repartition(self.partitions, "node")
-        windows = rows.mapInArrow(whole(lambda table: windows_then(table, views)), ddl(windows_schema(views)))
+        now = self.now
+        windows = rows.mapInArrow(whole(lambda table: windows_then(table, views, now=now)), ddl(windows_schema(views)))
         return windows.repartition(self.partitions, *QUESTION.names).mapInArrow(whole(lambda table: finished_features(table, views)), ddl(features_schema(views)))
 
 

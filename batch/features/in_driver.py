@@ -1,6 +1,6 @@
 """Features in the driver, for a log that fits it: questions in, their features out, through the kernels that the executors run (docs/adr/0007). historical.py chooses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,17 +25,20 @@ from millrace.tables.ledger import NOTHING
 
 def counted_events(tables: TenantTables, definitions: Definitions, views: Sequence[ViewFeatures], *, head: int, respelling: Respelling) -> pa.Table:
     """The events that count, up to a head, with the values that the views read."""
-    narrow = Definitions(enrichment=definitions.enrichment, views={view.name: view.view for view in views}, identity=definitions.identity)
+    narrow = Definitions(enrichment=definitions.enrichment, views={view.name: view.view for view in views}, identity=definitions.identity, sources=definitions.sources)
     found: pa.Table = DriverEngine(tables, respelling).log_slice(narrow, after=NOTHING, until=head, served=NOTHING).counted
     return found
 
 
-def features_of(questions: pa.Table, counted: pa.Table, views: Sequence[ViewFeatures], *, rules: Rules, decided: Decided) -> pa.Table:
-    """Rows of ``features_schema`` for those questions of whom somebody had seen the identifier. ``questions``: rows of ASKED, each once."""
-    members = members_then(with_regions(edges_of(counted), questions, rules, decided), rules, decided)
+def features_of(
+    questions: pa.Table, counted: pa.Table, views: Sequence[ViewFeatures], *, rules: Rules, decided: Decided, quiet: Iterable[str] = (), now: int = 0
+) -> pa.Table:  # fmt: skip
+    """Rows of ``features_schema`` for those questions of whom somebody had seen the identifier. ``questions``: rows of ASKED, each once.
+    ``quiet``: sources that show no edge; ``now``: when the answers are given, in microseconds."""
+    members = members_then(with_regions(edges_of(counted, quiet), questions, rules, decided), rules, decided)
     if not len(members):
         return features_schema(views).empty_table()
-    return finished_features(windows_then(pa.concat_tables([counted, members], promote_options="default"), views), views)
+    return finished_features(windows_then(pa.concat_tables([counted, members], promote_options="default"), views, now=now), views)
 
 
 def with_regions(edges: pa.Table, questions: pa.Table, rules: Rules, decided: Decided) -> pa.Table:

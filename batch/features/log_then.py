@@ -5,7 +5,7 @@ Whether an event counts never depends on what came after it (law 6), nor does an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -66,17 +66,18 @@ class Log:
         if manifest:
             parts.append(self._read(BATCH_EDGES.name, version=manifest.tables[BATCH_EDGES.name]).select("a", "b", "first_seen"))
         if cut < self.ledger.head:
-            newer = self.counted(after=cut).select("identifiers", "event_time", "epoch", "partition", "offset")
-            parts.append(newer.mapInArrow(whole(edges_of), ddl(EDGES)).select("a", "b", "first_seen"))
+            newer = self.counted(after=cut).select("identifiers", "event_time", "epoch", "partition", "offset", "source")
+            parts.append(newer.mapInArrow(whole(partial(edges_of, quiet=frozenset(self.definitions.terms))), ddl(EDGES)).select("a", "b", "first_seen"))
         pairs = reduce(DataFrame.unionByName, parts)
         merged = pairs.groupBy("a", "b").agg(F.min("first_seen").alias("first_seen"))
         nothing = F.lit(None).cast("string")
         return merged.select("a", "b", nothing.alias("hint_a"), nothing.alias("hint_b"), "first_seen")
 
     def _manifest(self) -> Manifest | None:
-        """The newest batch version, if its identifiers are spelt as the definitions spell them."""
+        """The newest batch version, if its identifiers are spelt as the definitions spell them and its edges are of the same sources."""
         found = latest_manifest(self.tables)
         is_usable = found is not None and found.cut <= self.ledger.head and found.definitions.identity.normaliser == self.definitions.identity.normaliser
+        is_usable = is_usable and found.definitions.terms.keys() == self.definitions.terms.keys()
         return found if is_usable else None
 
     def _read(self, table: str, *, version: int | None = None) -> DataFrame:

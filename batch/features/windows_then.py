@@ -52,9 +52,9 @@ def windows_schema(views: Sequence[ViewFeatures]) -> pa.Schema:
     return pa.schema([*QUESTION, *((name, state_type(state)) for name, state in columns_of(views).items())])
 
 
-def windows_then(rows: pa.Table, views: Sequence[ViewFeatures], *, at_once: int = PAIRS_AT_ONCE) -> pa.Table:
+def windows_then(rows: pa.Table, views: Sequence[ViewFeatures], *, now: int = 0, at_once: int = PAIRS_AT_ONCE) -> pa.Table:
     """One row for each member: the question and what the windows held of that node; null where nothing was known. In: events as the fold takes them and rows of
-    MEMBERS (``asked`` is null for an event), every node whole."""
+    MEMBERS (``asked`` is null for an event), every node whole. ``now`` (microseconds): when it is asked; of what has a term over by then nothing is told."""
     is_member = rows["asked"].is_valid()
     asked, events = rows.filter(is_member), rows.filter(pc.invert(is_member)).drop_columns(ASKED.names)
     found = asked.select(QUESTION.names)
@@ -67,7 +67,7 @@ def windows_then(rows: pa.Table, views: Sequence[ViewFeatures], *, at_once: int 
         folded = fold_events(known_events, view.view.states)
         of_row = folded["key"].cast(pa.int64()).to_numpy()
         for trait, states in windows_of(view.view).items():
-            merged = _merged(folded, of_row, (trait, states), members=members, cells=cells, at_once=at_once)
+            merged = _merged(folded, of_row, (trait, states), members=members, cells=cells, now=now, at_once=at_once)
             for name, state in states.items():
                 found = found.append_column(pa.field(prefix_of(view) + name, state_type(state)), merged[state.name])
     return found
@@ -103,7 +103,7 @@ def _cells(asked: pa.Table, events: pa.Table, node_of_member: np.ndarray, node_o
 
 
 def _merged(
-    folded: pa.Table, of_row: np.ndarray, window: tuple[Trait, dict[str, State]], *, members: _Members, cells: _Cells, at_once: int
+    folded: pa.Table, of_row: np.ndarray, window: tuple[Trait, dict[str, State]], *, members: _Members, cells: _Cells, now: int, at_once: int
 ) -> dict[str, pa.ChunkedArray]:  # fmt: skip
     """The states of one window for each member, by the name of the state."""
     trait, states = window
@@ -117,7 +117,7 @@ def _merged(
     place = cells.node[of_row[rows]] * span + tiles - lowest
     order = np.argsort(place, kind="stable")
     rows, place = rows[order], place[order]
-    first, until = (np.searchsorted(place, members.node * span + np.clip(tile - lowest, 0, span - 1)) for tile in _tiles(trait, members.at))
+    first, until = (np.searchsorted(place, members.node * span + np.clip(tile - lowest, 0, span - 1)) for tile in _tiles(trait, members.at, now))
     epoch, time = cells.epoch[of_row[rows]], cells.time[of_row[rows]]
     kinds = {state.name: state.kind for state in states.values()}
     parts = []
@@ -133,12 +133,12 @@ def _merged(
     return {name: merged[name].take(pa.array(row, mask=row < 0)) for name in names}
 
 
-def _tiles(trait: Trait, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tiles(trait: Trait, at: np.ndarray, now: int) -> tuple[np.ndarray, np.ndarray]:
     """First and last tile (exclusive) of the window of each member."""
     if trait.hop == ALL_TIME:
         return np.zeros_like(at), np.ones_like(at)
     instants, number = np.unique(at, return_inverse=True)
-    tiles = np.array([trait.span.tiles(instant) for instant in instants.tolist()], np.int64).reshape(-1, 2)
+    tiles = np.array([trait.span.tiles(instant, now) for instant in instants.tolist()], np.int64).reshape(-1, 2)
     return tiles[number, 0], tiles[number, 1]
 
 

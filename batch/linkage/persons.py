@@ -70,6 +70,8 @@ def _apart(nodes: pa.Table, records: pa.Table, decisions: Decisions) -> np.ndarr
 
 def _newest(tables: TenantTables, manifest: Manifest, nodes: pa.Table, paths: list[str]) -> pa.Table:
     where = (pc.field("type") == "identify") & (pc.field("epoch") <= manifest.cut) & pc.field("node").is_valid()
+    if terms := manifest.definitions.terms:  # evidence that joins persons would outlive them
+        where &= ~pc.field("source").isin(list(terms))
     schema = pa.schema([EVENTS.schema.field(name) for name in _COLUMNS])
     events = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in tables.batches(EVENTS, columns=_COLUMNS, where=where)))
     connection = in_memory()

@@ -6,19 +6,31 @@ others wrote into the topic without saying where it is from.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from millrace.events.pulls import AnyPull
 from millrace.events.webhooks import Webhook
-from millrace.spans import Span
+from millrace.spans import Span, span_text
+from millrace.traits.windows import DAY, LONGEST
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 HTTP = "http"
 """Source of events that come with the tenant's write key."""
 
+LONGEST_OF_THIRD = 90 * DAY
+"""The longest term of data of a third party, in seconds."""
+
 _Limit = Annotated[Span, Field(ge=1)]
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+_Purpose = Annotated[str, Field(pattern=NAME.pattern, max_length=63)]
+_Purposes = Annotated[tuple[_Purpose, ...], BeforeValidator(_as_list)]
 
 
 class Breaker(BaseModel):
@@ -36,7 +48,8 @@ class Breaker(BaseModel):
 
 class Source(BaseModel):
     """One source. ``mode``: what becomes of a record that violates the tracking plan: ``block`` refuses its request, ``quarantine`` puts it into
-    log/rejected, ``flag`` accepts it with its violations beside it. ``party``: whose data it is. ``purpose`` and ``retention`` are declared for whoever asks;
+    log/rejected, ``flag`` accepts it with its violations beside it. ``party``: whose data it is. ``purpose``: what for it may be used; shown, nothing depends on it.
+    ``retention``: its term, after which nothing of it is left (ADR 0028); absent: kept.
     ``do_not_track``: what becomes of what a browser sends with DNT or Sec-GPC (ADR 0023). ``webhook``: how the bodies of a plain webhook become events.
     ``pull``: where rows are fetched that nobody sends (ADR 0025)."""
 
@@ -44,7 +57,7 @@ class Source(BaseModel):
 
     mode: Literal["block", "quarantine", "flag"] = "flag"
     party: Literal["first", "second", "third"] = "first"
-    purpose: Annotated[str, Field(min_length=1)] | None = None
+    purpose: _Purposes = ()
     retention: _Limit | None = None
     breaker: Breaker | None = None
     do_not_track: Literal["keep", "anonymous", "drop"] = "anonymous"
@@ -55,7 +68,16 @@ class Source(BaseModel):
     def _consistent(self) -> "Source":
         if self.party == "third" and self.retention is None:
             raise ValueError("data of a third party needs a term; write for example `retention: 90d`")
+        longest = LONGEST_OF_THIRD if self.party == "third" else LONGEST
+        if self.retention is not None and (self.retention % DAY or not DAY <= self.retention <= longest):
+            whose = "data of a third party" if self.party == "third" else "data"
+            raise ValueError(f"retention {span_text(self.retention)} is not allowed: {whose} may have a term of 1d to {longest // DAY}d, in whole days")
         return self
+
+    @property
+    def term(self) -> int:
+        """Seconds from when something happened until nothing of it may be left; 0 for always kept."""
+        return int(self.retention or 0)
 
 
 def _named(sources: dict[str, Source]) -> dict[str, Source]:

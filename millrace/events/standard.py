@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from millrace.enrichment.rules import Enrichment
 from millrace.events.event_times import claimed_times
 from millrace.events.messages import Messages
+from millrace.events.terms import terms_in_micros
 from millrace.events.values import ValueReader, value_specs
 from millrace.identity.identifiers import Nodes, identifiers_of
 from millrace.tables.catalogue import TIME
@@ -20,6 +21,8 @@ from millrace.tracking_plan.records import PlanRules, Verdicts, WantedNumbers, v
 from millrace.traits.states import Reads, State
 
 VIOLATES_PLAN = "plan_violation"
+EXPIRED = "expired"
+"""Of a source with a term, which was over when the record came."""
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 FUTURE_LIMIT = 24 * 3_600 * 1_000_000
 CLAMP = 5 * 60 * 1_000_000
@@ -28,10 +31,13 @@ _IDS = ("messageId", "userId", "anonymousId", "previousId")
 
 
 class Standardizer:
-    """Standardises records for what reads their values, states and keys of all views, under a tenant's token secret, its tracking plan (None: none) and its rules of enriched values."""
+    """Standardises records for what reads their values, states and keys of all views, under a tenant's token secret, its tracking plan (None: none), its rules of enriched
+    values, and the terms of its sources in seconds."""
 
-    def __init__(self, readers: Iterable[Reads], secret: bytes, *, rules: PlanRules | None = None, enrichment: Enrichment | None = None) -> None:
-        readers = list(readers)
+    def __init__(
+        self, readers: Iterable[Reads], secret: bytes, *, rules: PlanRules | None = None, enrichment: Enrichment | None = None, terms: Mapping[str, int] | None = None
+    ) -> None:
+        readers, self._terms = list(readers), terms or {}
         self._wanted, self._rules = WantedNumbers([reader for reader in readers if isinstance(reader, State)]), rules
         self._reader = ValueReader(value_specs(readers), enrichment)
         self._nodes = Nodes(secret)
@@ -52,6 +58,7 @@ class Standardizer:
         times, is_time = claimed_times(spelled)
         unclaimed = spelled.is_null().to_numpy(zero_copy_only=False)
         claimed = np.where(unclaimed, received, times)
+        term = terms_in_micros(records["source"], self._terms)
         wrong = {
             "missing_type": kind.is_null().to_numpy(zero_copy_only=False),
             "unknown_type": ~_true(pc.is_in(kind, pa.array(TYPES))),
@@ -61,8 +68,9 @@ class Standardizer:
             "missing_event_name": is_track & _nonempty(name).is_null().to_numpy(zero_copy_only=False),
             "bad_timestamp": ~(unclaimed | is_time),
             "event_time_out_of_range": (claimed < 0) | (claimed > received + FUTURE_LIMIT),
+            EXPIRED: (term > 0) & (claimed + term <= received),
         }
-        happened = np.minimum(claimed, received + CLAMP)
+        happened = np.minimum(claimed, received + np.where(term > 0, 0, CLAMP))  # no term begins later than the record came
         columns = {
             "message_id": message_id, "type": kind, "name": name, "identifiers": lists, "node": node,
             "event_time": pa.array(happened).cast(TIME),

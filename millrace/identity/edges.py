@@ -1,18 +1,22 @@
 """Edges of counted events, Arrow in, Arrow out: which identifiers were seen together. Shared by both layers like the fold, with what is asked of edges everywhere."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.events.terms import without
 from millrace.tables.catalogue import EDGES, POSITION
 
 
-def edges_of(events: pa.Table) -> pa.Table:
+def edges_of(events: pa.Table, quiet: Iterable[str] = ()) -> pa.Table:
     """One row per pair (a ≤ b): owner with each other identifier; the self-edge of a lone one, so that every node has a row.
 
     In: identifiers (owner first), event_time, epoch, partition, offset. Out: the columns of tables.EDGES; ``first_seen`` is the log position
-    (epoch, partition, offset) of the first event that shows the pair.
+    (epoch, partition, offset) of the first event that shows the pair. ``quiet``: sources whose events show nothing: what has a term joins nobody (ADR 0028).
     """
+    events = without(events, quiet)
     if not len(events):
         return EDGES.empty_table()
     ordered = events.select(["identifiers", "event_time", *POSITION.names]).sort_by([(name, "ascending") for name in POSITION.names]).combine_chunks()

@@ -40,7 +40,7 @@ LOG_LEDGER = pa.schema(
         ("shard", pa.string()), ("epoch", pa.int64()), ("topic", pa.string()), ("partition", pa.int32()),
         ("start_offset", pa.int64()), ("end_offset", pa.int64()), ("accepted", pa.int64()), ("rejected", pa.int64()), ("duplicate", pa.int64()),
         ("definitions_hash", pa.string()), ("received_until", TIME), ("committed_at", TIME),
-        ("normaliser", pa.int64()), ("plan_hash", pa.string()),
+        ("normaliser", pa.int64()), ("plan_hash", pa.string()), ("with_term", pa.int64()),
     ]
 )  # fmt: skip
 """One (epoch, partition): offsets [start, end) and counts; received = accepted + rejected + duplicate. Written last: then the epoch exists."""

@@ -80,12 +80,12 @@ def ledger_rows(
     epoch: int, ranges: Mapping[Place, tuple[int, int]], *, under: Under, counts: Mapping[str, Mapping[Place, int]] | None = None, received_until: datetime | None = None
 ) -> pa.Table:
     """Rows of ``log/ledger`` for an epoch that comes to exist now. ``ranges``: offsets [start, end) by topic and partition; ``counts``: of accepted, rejected and duplicate
-    rows, 0 where there is none. ``under``: what decided about its records."""
+    rows, and of accepted ones with a term, 0 where there is none. ``under``: what decided about its records."""
     now = datetime.now(UTC)
     rows = [
         {
             "shard": DEFAULT_SHARD, "epoch": epoch, "topic": place[0], "partition": place[1], "start_offset": start, "end_offset": end,
-            **{name: (counts or {}).get(name, {}).get(place, 0) for name in ("accepted", "rejected", "duplicate")},
+            **{name: (counts or {}).get(name, {}).get(place, 0) for name in ("accepted", "rejected", "duplicate", "with_term")},
             "definitions_hash": under.definitions_hash, "received_until": received_until, "committed_at": now, "normaliser": NORMALISER, "plan_hash": under.plan_hash,
         }
         for place, (start, end) in sorted(ranges.items())

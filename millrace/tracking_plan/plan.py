@@ -57,11 +57,11 @@ TrackingPlan = tuple[EventPlan, ...]
 
 
 def plan_hash(plan: TrackingPlan, sources: Mapping[str, Source]) -> str | None:
-    """16 hex digits that change with everything a verdict depends on: the rules and the modes of sources. None without a plan: nothing is judged."""
+    """16 hex digits that change with everything a verdict depends on: the rules, the modes and the terms of sources. None without a plan: nothing is judged."""
     if not plan:
         return None
     rules = sorted([one.type, one.event or "", one.version, one.rules] for one in plan)
-    modes = {name: source.mode for name, source in sources.items()}
+    modes = {name: [source.mode, source.term] if source.term else source.mode for name, source in sources.items()}
     return hashlib.sha256(json.dumps([rules, modes], sort_keys=True).encode()).hexdigest()[:16]
 
 

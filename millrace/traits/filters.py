@@ -21,6 +21,8 @@ from millrace.traits.lines import LINE_PATH
 from millrace.yaml_files import did_you_mean
 
 OPERATORS = ("eq", "in", "gt", "gte", "lt", "lte", "exists", "prefix")
+NOT_IN = "not_in"
+"""Of definitions themselves, not for files: none of the values, nor of none (parties.py)."""
 SYMBOLS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _COMPARE: Mapping[str, Callable[..., Any]] = {"eq": pc.equal, "gt": pc.greater, "gte": pc.greater_equal, "lt": pc.less, "lte": pc.less_equal}
 _NUMBER_TYPE = pa.decimal128(38, 9)
@@ -131,6 +133,8 @@ def holds(condition: Condition, column: Callable[[str, str], pa.ChunkedArray], a
         found = pc.is_valid(values) if condition.value else pc.is_null(values)
     elif condition.operator == "prefix":
         found = pc.starts_with(values, condition.value)
+    elif condition.operator == NOT_IN:
+        found = pc.invert(pc.is_in(values, value_set=_operands(condition, condition.value)))
     elif condition.operator == "in":
         found = pc.is_in(values.cast(_arrow_type(condition)), value_set=_operands(condition, condition.value))
     else:

@@ -13,7 +13,7 @@ from millrace.times import MICROS, time_text
 from millrace.traits.bounded import BOUND
 from millrace.traits.checks import QUANTILES
 from millrace.traits.filter_rules import RULE, rule_of
-from millrace.traits.filters import SYMBOLS, Condition, exact_number
+from millrace.traits.filters import NOT_IN, SYMBOLS, Condition, exact_number
 from millrace.traits.lines import lists_of
 from millrace.traits.traits import ALL_TIME, LOCAL_DAY, TOP, Trait
 from millrace.traits.zones import date_of, local_day
@@ -53,7 +53,7 @@ def _not_of_messages(trait: Trait) -> str:
 def _select(trait: Trait, at: int, of_lines: bool) -> str:
     value, day = _value(trait.value or "event_time", trait.resolved_type), _local_day("event_time", trait.time_zone)
     table = "lines" if of_lines or lists_of(path for state in trait.states for path, _ in state.reads) else "events"
-    where = _where([*_chosen(trait.event, trait.type), *map(_condition, trait.where), *_inside(trait, at), *([f"{value} IS NOT NULL"] if trait.value else [])])
+    where = _where([*_chosen(trait.event, trait.type), *map(_condition, trait.conditions), *_inside(trait, at), *([f"{value} IS NOT NULL"] if trait.value else [])])
     if trait.op in _GROUPED:
         return _GROUPED[trait.op].format(x=value, table=table, where=where, k=trait.k or TOP)
     if trait.op in ("streak", "longest_streak"):
@@ -68,7 +68,8 @@ def _aggregate(trait: Trait, value: str, day: str, at: int) -> str:
     if trait.op == "time_since":
         return f"CASE WHEN max(event_time) > {_time(at)} THEN 0 ELSE (epoch_us({_time(at)}) - epoch_us(max(event_time))) // {MICROS} END"
     if trait.since:
-        last = f"(SELECT max(event_time) FROM events{_where(_chosen(trait.since, None))})"
+        since = [*map(_condition, trait.of_sources), *_inside(trait, at)]
+        last = f"(SELECT max(event_time) FROM events{_where([*_chosen(trait.since, None), *since])})"
         return f"count(*) FILTER (coalesce(event_time > {last}, true))"
     plain = _AGGREGATES[trait.op].format(x=value, day=day)
     return f"coalesce({', '.join([*(f'{plain} FILTER (source = {_text(source)})' for source in trait.prefer), plain])})" if trait.prefer else plain
@@ -88,8 +89,8 @@ def _condition(condition: Condition) -> str:
         return f"{value} IS {'NOT ' if operand else ''}NULL"
     if condition.operator == "prefix":
         return f"starts_with({value}, {_text(operand)})"
-    if condition.operator == "in":
-        return f"{value} IN ({', '.join(map(shown, operand))})"
+    if condition.operator in ("in", NOT_IN):
+        return f"{value} {'NOT ' if condition.operator == NOT_IN else ''}IN ({', '.join(map(shown, operand))})"
     return f"{value} {SYMBOLS[condition.operator]} {shown(operand)}"
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from millrace.enrichment.paths import families_of
 from millrace.traits.checks import NUMERIC, OF_VALUES, QUANTILES, problems_of
 from millrace.traits.filters import Condition, parse_where, where_as_declared
+from millrace.traits.parties import EVERY_SOURCE, Counted, Party
 from millrace.traits.states import PLAIN_TYPES, MessageType, State, state_of
 from millrace.traits.windows import ALL_TIME, DAY, HOUR, LOCAL_DAY, Window
 from millrace.traits.zones import check_zone
@@ -52,6 +53,7 @@ class Trait(BaseModel):
 
     ``ago`` moves a window back; ``since``: only what came after the last event of this name. ``prefer``: sources, the best first, whose value is taken before others';
     ``provenance``: the answer says from which source and when a value came. ``k``: how many values top_k shows. ``time_zone``: of a calendar's days, set by the view.
+    ``party`` and ``sources``: whose events count; without them, all but those of sources with a term (parties.py).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,9 +70,12 @@ class Trait(BaseModel):
     k: int | None = Field(None, ge=1, le=100)
     prefer: Names = ()
     provenance: bool = False
+    party: Party | None = None
+    sources: Names = ()
     time_zone: Annotated[str, BeforeValidator(check_zone)] = "UTC"
     description: str = ""
     _rules: Mapping[str, str] = PrivateAttr(default_factory=dict)  # digests by family of enriched values; the definitions set them
+    _counted: Counted = PrivateAttr(default=EVERY_SOURCE)  # as sources.yml says; the definitions set it
 
     @model_validator(mode="after")
     def _consistent(self) -> "Trait":
@@ -80,8 +85,8 @@ class Trait(BaseModel):
 
     @property
     def span(self) -> Window:
-        """Its window."""
-        return Window(self.window, self.ago, self.time_zone)
+        """Its window, no longer than the term of the sources it counts."""
+        return Window(self.window, self.ago, self.time_zone).within(self._counted.term)
 
     @property
     def hop(self) -> int:
@@ -122,11 +127,11 @@ class Trait(BaseModel):
         """States it is finished from, in the order the finisher takes them: of its kinds; for ``since`` the times of the events and the last of those it names;
         with ``prefer`` the value of each of the sources, of all, and the source of the last; with ``provenance`` the value and its source."""
         if self.since:
-            return (self._state("times"), state_of("last", "event_time", "time", events=self.since))
+            return (self._state("times"), state_of("last", "event_time", "time", events=self.since, where=self._counted.where))
         if self.prefer or self.provenance:
             preferred = [self._state(self.op, where=parse_where({"source": source})) for source in self.prefer]
             usable = Condition(self.value or "", "exists", "true", self.resolved_type)
-            source = state_of(self.op, "source", "string", events=self.event, type=self.type, where=(*self.where, usable), zone=self._zone, rules=self._rules)
+            source = state_of(self.op, "source", "string", events=self.event, type=self.type, where=(*self.conditions, usable), zone=self._zone, rules=self._rules)
             return (*preferred, self._state(self.op), source)
         return tuple(self._state(kind) for kind in _KINDS.get(self.op, (self.op,)))
 
@@ -137,6 +142,22 @@ class Trait(BaseModel):
         found = self.model_copy()
         found._rules = {family: digest(family) for family in families}
         return found
+
+    def counting(self, counted: Counted) -> "Trait":
+        """The trait that counts the events of these sources."""
+        found = self.model_copy()
+        found._counted = counted
+        return found
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Its filter, and which sources it counts."""
+        return (*self.where, *self._counted.where)
+
+    @property
+    def of_sources(self) -> tuple[Condition, ...]:
+        """Which sources it counts."""
+        return self._counted.where
 
     @property
     def _zone(self) -> str:
@@ -149,4 +170,4 @@ class Trait(BaseModel):
             value, value_type = "event_time", "time"
         if kind == "days" and self.time_zone != "UTC":
             zone = self.time_zone
-        return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.where, *where), zone=zone, rules=self._rules)
+        return state_of(kind, value, value_type, events=self.event, type=self.type, where=(*self.conditions, *where), zone=zone, rules=self._rules)

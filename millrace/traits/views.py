@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from millrace.traits.derived import Compiled, Derived, WrongExpressions, compile_derived
 from millrace.traits.keys import NODE, Key, Paths, as_paths, key_of, key_problems
 from millrace.traits.lines import lists_of
+from millrace.traits.parties import Counted
 from millrace.traits.states import State
 from millrace.traits.traits import Trait
 from millrace.traits.zones import check_zone
@@ -64,6 +65,10 @@ class View(BaseModel):
         found = self.model_copy(update={"traits": {name: trait.under(digest) for name, trait in self.traits.items()}})
         found._rules = tuple(map(digest, key_of(self.key, self.time_zone).families))
         return found
+
+    def counting(self, counted: Callable[[Trait], Counted]) -> "View":
+        """The view whose traits count the events of the sources they are given."""
+        return self.model_copy(update={"traits": {name: trait.counting(counted(trait)) for name, trait in self.traits.items()}})
 
     def only(self, traits: dict[str, Trait], derived: dict[str, Derived]) -> "View":
         """The view with no other traits than these."""

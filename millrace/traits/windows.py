@@ -2,10 +2,11 @@
 
 Every reader asks here: the store, the batch layer in the driver, Spark (as bounds of a column), the SQL that is shown. Windows move in whole tiles. A rolling one is
 rounded out to them; a shifted one ends where the rolling window of length ``ago`` begins, so that no tile is in both. A calendar's is the days of its dates.
+Of events with a term it has only tiles that began within the term: what may be over is left out (ADR 0028).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from millrace.times import MICROS
@@ -27,11 +28,18 @@ def seconds_of(length: str) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """``name``: absent for all time, a length, or one of CALENDAR. ``ago``: a length, or absent. ``zone``: whose calendar."""
+    """``name``: absent for all time, a length, or one of CALENDAR. ``ago``: a length, or absent. ``zone``: whose calendar. ``term``: seconds for which its events may
+    be used, 0 for always."""
 
     name: str | None = None
     ago: str | None = None
     zone: str = "UTC"
+    term: int = 0
+
+    def within(self, term: int) -> "Window":
+        """The window over events that may be used for ``term`` seconds. Where it is not shorter it becomes the term, in tiles of an hour."""
+        is_cut = self.name is None or (not self.is_calendar and not self.ago and self.seconds >= term)
+        return replace(self, name=f"{term // HOUR}h" if is_cut else self.name, term=term) if term else self
 
     @property
     def is_calendar(self) -> bool:
@@ -54,10 +62,24 @@ class Window:
     @property
     def key(self) -> str:
         """Equal exactly for windows that cover the same tiles at all times, of states of one zone."""
-        return f"{self.name or 'all'}{f' ago {self.ago}' if self.ago else ''}"
+        return f"{self.name or 'all'}{f' ago {self.ago}' if self.ago else ''}{f' term {self.term}' if self.term else ''}"
 
-    def tiles(self, at: int) -> tuple[int, int]:
-        """Numbers [first, until) of its tiles at ``at`` (microseconds). Not for all time."""
+    def tiles(self, at: int, now: int | None = None) -> tuple[int, int]:
+        """Numbers [first, until) of its tiles at ``at`` (microseconds), read at ``now`` (default: the same), when terms may be over that were not. Not for all time."""
+        first, until = self._tiles(at)
+        if self.term:
+            first = max(first, self._tile(max(at, now or at) - self.term * MICROS) + 1)
+        return first, max(first, until)
+
+    def dies(self, tile: int) -> int:
+        """When the term of a tile is over, in microseconds: from then on no window has it."""
+        return ((day_start(self.zone, tile) if self.hop == LOCAL_DAY else tile * self.hop) + self.term) * MICROS
+
+    def _tile(self, at: int) -> int:
+        """The tile an instant is in."""
+        return local_day(self.zone, at // MICROS) if self.hop == LOCAL_DAY else at // (self.hop * MICROS)
+
+    def _tiles(self, at: int) -> tuple[int, int]:
         if self.is_calendar:
             return self._dates(at)
         length = self.hop * MICROS
@@ -70,7 +92,7 @@ class Window:
         """End of the window in microseconds; ``at`` itself for all time."""
         if self.hop == ALL_TIME:
             return at
-        _, until = self.tiles(at)
+        _, until = self._tiles(at)
         return (day_start(self.zone, until) if self.hop == LOCAL_DAY else until * self.hop) * MICROS
 
     def _dates(self, at: int) -> tuple[int, int]:

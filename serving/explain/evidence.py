@@ -48,9 +48,9 @@ class PinnedEdges:
         after, until = self.point.cut, self.point.head
         epochs = (pc.field("epoch") > after) & (pc.field("epoch") <= until)
         rows = self.tables.read(SPEED_EDGES_TABLE, where=epochs)
-        ledger = self.tables.read(LEDGER, columns=["epoch", "accepted"], where=epochs)
+        ledger = self.tables.read(LEDGER, columns=["epoch", "accepted", "with_term"], where=epochs)
         accepted = np.zeros(until - after, np.int64)
-        np.add.at(accepted, ledger["epoch"].to_numpy() - after - 1, ledger["accepted"].to_numpy())
+        np.add.at(accepted, ledger["epoch"].to_numpy() - after - 1, pc.subtract(ledger["accepted"], ledger["with_term"].fill_null(0)).to_numpy())
         check_edges(rows, accepted, after=after)
         return rows.select(EDGES.names)
 

@@ -12,13 +12,15 @@ _ADVICE = "the speed tables were trimmed or damaged: restore them, or build a ba
 
 
 def check_edges(edges: pa.Table, accepted: np.ndarray, *, after: int) -> None:
-    """CoverageError unless every epoch after ``after`` has as many edges as the ledger has events (``accepted``): each event leaves at least one."""
+    """CoverageError unless every epoch after ``after`` has as many edges as the ledger has events (``accepted``, those of sources with a term
+    aside): each event leaves at least one."""
     seen = _sums(edges["epoch"], edges["seen_count"], after=after, count=len(accepted))
     _refuse(seen < accepted, seen, accepted, after=after, where=SPEED_EDGES_TABLE.name)
 
 
 def check_counts(states: pa.Table, accepted: np.ndarray, *, after: int, layout: Layout) -> None:
-    """CoverageError unless the increments of every epoch count exactly the ledger's events. Needs a state that counts all events; without one nothing is checked."""
+    """CoverageError unless the increments of every epoch count exactly the ledger's events (``accepted`` as for edges). Needs a state that counts all of them; without one nothing is
+    checked."""
     counter = counts_everything(layout)
     if counter is None:
         return
@@ -37,8 +39,9 @@ def check_witnesses(rows: pa.Table, accepted: np.ndarray, *, after: int, where: 
 
 
 def counts_everything(layout: Layout) -> tuple[str, int] | None:
-    """Name and hop of a state that counts every event; None when the view has none."""
-    return next(((state.name, hop) for state, hop in layout.slots if state.kind == "count" and not (state.value or state.events or state.type or state.where)), None)
+    """Name and hop of a state that counts every event, those of sources with a term aside; None when the view has none."""
+    every = (layout.ordinary, None, (), None)
+    return next(((state.name, hop) for state, hop in layout.slots if state.kind == "count" and (state.where, state.value, state.events, state.type) == every), None)
 
 
 def _sums(epochs: pa.ChunkedArray, counts: pa.ChunkedArray, *, after: int, count: int) -> np.ndarray:

@@ -212,8 +212,9 @@ class Generation:
 
 
 def covers(newer: Definitions, older: Definitions) -> bool:
-    """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need, for the same nodes."""
-    if newer.identity.normaliser != older.identity.normaliser:
+    """Whether increments under ``newer`` hold every state and hop that profiles under ``older`` need, for the same nodes and
+    with the same edges."""
+    if newer.identity.normaliser != older.identity.normaliser or newer.terms.keys() != older.terms.keys():
         return False
     return holds(newer.views[PERSON], older.views[PERSON])
 

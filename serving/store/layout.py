@@ -58,6 +58,9 @@ class Layout:
     def __init__(self, view: View) -> None:
         self.slots: tuple[tuple[State, int], ...] = tuple((state, hop) for state, hops in view.states.items() for hop in sorted(hops))
         self.number = {(state.name, hop): number for number, (state, hop) in enumerate(self.slots)}
+        ordinary = [trait.of_sources for trait in view.traits.values() if not (trait.party or trait.sources)]
+        self.ordinary = ordinary[0] if ordinary else ()
+        """Which sources count where a trait says nothing of them: those without a term."""
         self.folds: tuple[Callable[[list[Any]], Any], ...] = tuple(KINDS[state.kind].fold for state, _ in self.slots)
 
     def fold(self, rows: pa.Table) -> dict[str, Slots]:

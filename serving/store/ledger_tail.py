@@ -15,6 +15,7 @@ from millrace.traits.finish import MICROS
 from serving.store.tail import EpochTail
 
 _COUNTS = ("accepted", "rejected", "duplicate")
+_WITH_TERM = "with_term"
 
 
 class LedgerTail:
@@ -26,8 +27,8 @@ class LedgerTail:
         self._tables = tables
         self.start_over()
         self._ends: dict[tuple[str, int], int] = {}
-        self._sums = {name: array("q", [0]) for name in _COUNTS}
-        """Sums of the counts up to each epoch: 24 bytes an epoch."""
+        self._sums = {name: array("q", [0]) for name in (*_COUNTS, _WITH_TERM)}
+        """Sums of the counts up to each epoch: 32 bytes an epoch."""
         self._committed_at = array("q", [0])
         self._hash_since: list[int] = []
         self._hashes: list[str] = []
@@ -61,8 +62,9 @@ class LedgerTail:
         return counts | {"received": sum(counts.values())}
 
     def accepted(self, after: int, upto: int) -> np.ndarray:
-        """Records accepted in each of the epochs after ``after`` up to ``upto``."""
-        return np.diff(np.frombuffer(self._sums["accepted"][after : upto + 1], dtype=np.int64))
+        """Records accepted in each of the epochs after ``after`` up to ``upto``, those of sources with a term aside: each of the others leaves an edge."""
+        accepted, with_term = (np.frombuffer(self._sums[name][after : upto + 1], dtype=np.int64) for name in ("accepted", _WITH_TERM))
+        return np.diff(accepted - with_term)
 
     def committed_at(self, epoch: int) -> int:
         """When the epoch came to exist, in microseconds; 0 for no epoch."""
@@ -95,9 +97,9 @@ class LedgerTail:
         self._ends = check_coverage(rows, after=self.head, ends=self._ends)
         epochs = rows["epoch"].to_numpy() - self.head - 1
         epoch_count = int(epochs[-1]) + 1
-        for name in _COUNTS:
+        for name in self._sums:
             counts = np.zeros(epoch_count, np.int64)
-            np.add.at(counts, epochs, rows[name].to_numpy())
+            np.add.at(counts, epochs, rows[name].fill_null(0).to_numpy())
             self._sums[name].frombytes((np.cumsum(counts) + self._sums[name][-1]).tobytes())
         times = np.zeros(epoch_count, np.int64)
         np.maximum.at(times, epochs, rows["committed_at"].cast(pa.int64()).fill_null(0).to_numpy())

@@ -50,7 +50,7 @@ class PinnedTables:
     def ledger(self) -> LedgerThen:
         claims, rows = self.claims, read_ledger(self._tables, head=self.claims.head).rows
         accepted = np.zeros(claims.head + 1, np.int64)
-        np.add.at(accepted, rows["epoch"].to_numpy(), rows["accepted"].to_numpy())
+        np.add.at(accepted, rows["epoch"].to_numpy(), pc.subtract(rows["accepted"], rows["with_term"].fill_null(0)).to_numpy())
         committed_at = pc.max(rows.filter(pc.field("epoch") == claims.head)["committed_at"].cast(pa.int64())).as_py() or 0
         return LedgerThen(accepted[claims.cut + 1 :], committed_at)
 

@@ -38,8 +38,8 @@ class Plan:
     def __init__(self, view: View, layout: Layout) -> None:
         self.view, self.layout = view, layout
         more = {name: trait for name, trait in view.traits.items() if not is_simple(trait)}
-        windowed = {name: trait for name, trait in view.traits.items() if trait.window and name not in more}
-        all_time = {name: trait for name, trait in view.traits.items() if not trait.window and name not in more}
+        windowed = {name: trait for name, trait in view.traits.items() if trait.hop != ALL_TIME and name not in more}
+        all_time = {name: trait for name, trait in view.traits.items() if trait.hop == ALL_TIME and name not in more}
         self._all_time = AllTime(list(all_time.values()), layout)
         self._windowed = [_window(trait, layout) for trait in windowed.values()]
         self._more = [Several(trait, layout) for trait in more.values()]
@@ -47,26 +47,31 @@ class Plan:
         self._names = tuple(view.traits)
         places = [(*all_time, *windowed, *more).index(name) for name in self._names]
         self._as_declared: Callable[[list[TraitAnswer]], Iterable[TraitAnswer]] = itemgetter(*places) if len(places) > 1 else tuple
+        self._with_term = [Several(trait, layout) for trait in view.traits.values() if trait.span.term]
         self._spans, self._latest_end = lru_cache(256)(self._spans_of), lru_cache(256)(self._latest_end_of)
         self._derived, self._inputs = view.compiled, {name: Several(view.traits[name], layout) for name in view.inputs}
 
-    def read(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
-        """Every trait in the order of its declaration, merged over all slots given, as of ``at`` (microseconds)."""
+    def read(self, batch: list[Slots], speed: list[Slots], at: int, asked_at: int = 0) -> dict[str, TraitAnswer]:
+        """Every trait in the order of its declaration, merged over all slots given, as of ``at`` (microseconds), without what has a term over when it is asked."""
         now = time_text(at)
         answers = self._all_time.read(batch, speed, now)
         if self._windows:
             minute, rest = divmod(at, _MINUTE)
-            spans = self._spans(minute, rest > 0)
+            spans = self._spans(minute, rest > 0, asked_at // _MINUTE if self._with_term and asked_at > at else 0)
             for window, span in zip(self._windowed, spans, strict=False):
                 answers.append(_read_window(window, span, batch, speed))
             for trait, span in zip(self._more, spans[len(self._windowed) :], strict=True):
                 answers.append(trait.read(span, batch, speed, at=at, now=now))
         found = dict(zip(self._names, self._as_declared(answers), strict=True))
-        return found | self._read_derived(batch, speed, at) if self._derived else found
+        return found | self._read_derived(batch, speed, at, asked_at) if self._derived else found
 
-    def _read_derived(self, batch: list[Slots], speed: list[Slots], at: int) -> dict[str, TraitAnswer]:
+    def holds_until(self, batch: list[Slots], speed: list[Slots], at: int, asked_at: int = 0) -> int:
+        """When the first term of anything ends that such an answer stands on (microseconds): it must not be given again from then on. 0 for never."""
+        return min((end for trait in self._with_term if (end := trait.holds_until(trait.span_at(at, asked_at), [*batch, *speed]))), default=0)
+
+    def _read_derived(self, batch: list[Slots], speed: list[Slots], at: int, asked_at: int) -> dict[str, TraitAnswer]:
         """Each from the values of the traits it stands on: of their layers, as of the latest of their ends, limited by what limits them."""
-        inputs = {name: trait.merged(trait.span_at(at), batch, speed) for name, trait in self._inputs.items()}
+        inputs = {name: trait.merged(trait.span_at(at, asked_at), batch, speed) for name, trait in self._inputs.items()}
         told = {name: self._inputs[name].tell(states, at) for name, (states, _) in inputs.items()}
         values = evaluate(self._derived, {name: one.value for name, one in told.items()}, at)
         answers = {}
@@ -87,10 +92,10 @@ class Plan:
         ends = [window.end(minute * _MINUTE + is_within) for window in self._windows if window.hop != ALL_TIME]
         return time_text(max(ends)) if ends else None
 
-    def _spans_of(self, minute: int, is_within: bool) -> list[Span]:
-        """The same for all times within a minute, the full minute itself aside."""
+    def _spans_of(self, minute: int, is_within: bool, asked: int) -> list[Span]:
+        """The same for all times within a minute, the full minute itself aside. ``asked``: the minute of asking, 0 for that of ``at``."""
         at = minute * _MINUTE + is_within
-        return [Span(0, 0, "") if window.hop == ALL_TIME else Span(*window.tiles(at), time_text(window.end(at))) for window in self._windows]
+        return [Span(0, 0, "") if window.hop == ALL_TIME else Span(*window.tiles(at, asked * _MINUTE), time_text(window.end(at))) for window in self._windows]
 
 
 class AllTime:

@@ -64,8 +64,14 @@ class Several:
     def tell(self, states: list[Any], at: int) -> Told:
         return tell(self._trait, states, at)
 
-    def span_at(self, at: int) -> Span:
-        return Span(*self._trait.span.tiles(at), "") if self._is_windowed else Span(0, 0, "")
+    def holds_until(self, span: Span, parts: list[Slots]) -> int:
+        """When the first of its tiles within the span ends its term, in microseconds; 0 when it has none there."""
+        tiles = [slots[slot][0] for slot, _ in self._slots for slots in parts if slots[slot] is not None]
+        first = min((numbers[place] for numbers in tiles if (place := bisect_left(numbers, span.first)) < len(numbers)), default=span.until)
+        return self._trait.span.dies(first) if first < span.until else 0
+
+    def span_at(self, at: int, asked_at: int = 0) -> Span:
+        return Span(*self._trait.span.tiles(at, asked_at), "") if self._is_windowed else Span(0, 0, "")
 
     def end_at(self, at: int) -> int:
         return self._trait.span.end(at)

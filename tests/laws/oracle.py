@@ -16,6 +16,7 @@ from typing import Any
 import idna
 
 from tests.laws import oracle_persons
+from tests.laws.oracle_parties import EVERY, Sources, in_term, term_of
 from tests.laws.oracle_persons import Rules, person_id
 from tests.laws.oracle_traits import DAY, HOUR, MINUTE, SECOND, Answer, decimal_text, in_window, lines_of, local_date, typed, value_of
 from tests.laws.oracle_values import Json, at_path, java_text, parse_object, parse_time, text_of
@@ -80,11 +81,11 @@ class Log:
         return parts | {"received": sum(parts.values())}
 
 
-def read_log(records: Iterable[Record], secret: bytes) -> Log:
+def read_log(records: Iterable[Record], secret: bytes, sources: Sources = EVERY) -> Log:
     """Verdicts in log order: the first (epoch, partition, offset) of a (source, message id) counts."""
     log, seen = Log([], [], []), set()
     for record in sorted(records, key=lambda record: record.position):
-        found = judge(record, secret)
+        found = judge(record, secret, sources)
         if isinstance(found, str):
             log.rejected.append((record, found))
             continue
@@ -95,7 +96,7 @@ def read_log(records: Iterable[Record], secret: bytes) -> Log:
     return log
 
 
-def judge(record: Record, secret: bytes) -> Event | str:
+def judge(record: Record, secret: bytes, sources: Sources = EVERY) -> Event | str:
     """The event of a record, or the reason why there is none. Reasons in the order in which they are looked for."""
     try:
         text = (record.value or b"").decode("utf-8") if record.value is not None else None
@@ -128,8 +129,12 @@ def judge(record: Record, secret: bytes) -> Event | str:
         return "bad_timestamp"
     if claimed < 0 or claimed > record.received_at + DAY:
         return "event_time_out_of_range"
-    event_time = min(claimed, record.received_at + 5 * MINUTE)
-    return Event(record, record.source if record.source is not None else "kafka", field["messageId"], field["type"], name, event_time, nodes, message)
+    source = record.source if record.source is not None else "kafka"
+    term = term_of(source, sources)
+    if term and claimed + term <= record.received_at:
+        return "expired"
+    event_time = min(claimed, record.received_at if term else record.received_at + 5 * MINUTE)
+    return Event(record, source, field["messageId"], field["type"], name, event_time, nodes, message)
 
 
 def nodes_of(message: Json, field: Mapping[str, str | None], secret: bytes) -> tuple[str, ...]:
@@ -210,20 +215,21 @@ def blocked_nodes(values: Mapping[str, Iterable[str]], secret: bytes) -> frozens
     return frozenset(node for name, value in spelt if (node := node_of(name, value, secret)))
 
 
-def persons_of(counted: Iterable[Event], rules: Rules) -> dict[str, frozenset[str]]:
-    """Members of every person by id. An event shows its owner with each other identifier; the anchor is the member the log shows first."""
-    pairs = [(event.nodes[0], other, event.record.position) for event in counted for other in event.nodes[1:] or event.nodes]
+def persons_of(counted: Iterable[Event], rules: Rules, sources: Sources = EVERY) -> dict[str, frozenset[str]]:
+    """Members of every person by id. An event shows its owner with each other identifier, unless its source has a term; the anchor is the member the log shows first."""
+    lasting = [event for event in counted if not term_of(event.source, sources)]
+    pairs = [(event.nodes[0], other, event.record.position) for event in lasting for other in event.nodes[1:] or event.nodes]
     return oracle_persons.judge(pairs, rules).members
 
 
-def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules) -> dict[str, dict[str, Answer]]:
-    """Every trait of every person, as of a time in microseconds."""
+def answers(counted: list[Event], traits: Traits, as_of: int, rules: Rules, sources: Sources = EVERY, now: int = 0) -> dict[str, dict[str, Answer]]:
+    """Every trait of every person, as of a time in microseconds, asked at ``now`` (the same when it is not later)."""
     owned = defaultdict(list)
     for event in counted:
         owned[event.nodes[0]].append(event)
     return {
-        person: {name: value_of(trait, [event for node in members for event in owned[node]], as_of) for name, trait in traits.items()}
-        for person, members in persons_of(counted, rules).items()
+        person: {name: value_of(*in_term(trait, [event for node in members for event in owned[node]], as_of, sources, now), as_of) for name, trait in traits.items()}
+        for person, members in persons_of(counted, rules, sources).items()
     }
 
 

@@ -122,7 +122,7 @@ def finished(rows: Rows, members: Mapping[str, frozenset[str]], view: View, as_o
 
 
 def finished_trait(trait: Trait, tiles: list[tuple[int, dict[str, Any]]], as_of: int) -> Any:
-    if trait.window:
+    if trait.hop:
         first, until = trait.span.tiles(as_of)
         tiles = [(start, values) for start, values in tiles if first <= start // (abs(trait.hop) * 1_000_000) < until]
     return finish(trait, *(merge_all(state.kind, [values[state.name] for _, values in tiles]) for state in trait.states), at=as_of)
