@@ -47,7 +47,7 @@ def feature_routes(store: Store, secret: bytes, access: Access) -> APIRouter:
         entries: list[dict[str, Any]] = []
         for start in range(0, len(pinned), AT_ONCE):
             some = pinned[start : start + AT_ONCE]
-            entries += [{"found": False} if one is None else {"found": True, "values": reader.show(reader.read(one, at))} for one in some]
+            entries += [{"found": False} if one is None else {"found": True, "values": reader.show(reader.read(one, at, store.clock()))} for one in some]
             await asyncio.sleep(0)
         point = next((one.point for one in pinned if one is not None), None) or store.point()
         receipt = point and {name: getattr(point, name) for name in ("manifest_id", "cut", "head", "decisions", "definitions_hash", "complete")}

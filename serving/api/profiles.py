@@ -104,7 +104,7 @@ def _again(store: Store, receipt_id: str, secret: bytes, identities: Identities,
     """The bytes of a profile, of a row of another view, or of an answer about identity."""
     claims = store.sealer.open(receipt_id)
     if not claims.question or claims.question[0] in (PERSON_ID, VIEW):
-        return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret, declared=declared)
+        return replay(store.tables, receipt_id, definitions=store.definitions, sealer=store.sealer, secret=secret, declared=declared, now=store.clock())
     try:
         return encode_json(identities.again(claims))
     except (CoverageError, DeltaError, FileNotFoundError) as error:

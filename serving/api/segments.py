@@ -202,8 +202,9 @@ def _person_routes(routes: APIRouter, segments: Segments, secret: bytes) -> None
         """Each clause with its truth and the traits it looked at, as the profile shows them, with their layers."""
         check_serving(store)
         (pinned,) = store.pin([node_of_key(key, secret)])
-        at = time_asked(as_of, store.clock())
-        found: WhyMember | None = why(pinned, judges.of(pinned), segment, at=at) if pinned else None
+        now = store.clock()
+        at = time_asked(as_of, now)
+        found: WhyMember | None = why(pinned, judges.of(pinned), segment, at=at, now=now) if pinned else None
         return not_found() if found is None else json_answer(found)
 
     routes.include_router(below_key)

@@ -55,12 +55,12 @@ class WhyMember:
     complete: bool
 
 
-def why(pinned: Pinned, judge: Judge, segment: str, *, at: int) -> WhyMember | None:
-    """None when there is no such segment, or it waits for traits."""
+def why(pinned: Pinned, judge: Judge, segment: str, *, at: int, now: int = 0) -> WhyMember | None:
+    """As of ``at``, asked at ``now`` (microseconds). None when there is no such segment, or it waits for traits."""
     known = {one.name: one for one in judge.rules.segments if isinstance(one, CompiledSegment)}
     if segment not in known:
         return None
-    answers, values = judge.answers(pinned, at), judge.values(pinned, at)
+    answers, values = judge.answers(pinned, at, now), judge.values(pinned, at, now)
     clause = Clauses(known, answers, values, at).explain(known[segment].tree, known[segment].segment.rule)
     due, point = Judge(judge.view, pinned.plan.layout, only(judge.rules, segment)).judge(pinned, at).due, pinned.point
     return WhyMember(

@@ -66,13 +66,13 @@ class Judge:
         values = self.values(pinned, at) if answers is None else self._in_python(answers, pinned.person.id)
         return sorted(name for name, holds, _ in self._rules if holds(values, at))
 
-    def answers(self, pinned: Pinned, at: int) -> dict[str, TraitAnswer]:
+    def answers(self, pinned: Pinned, at: int, asked_at: int = 0) -> dict[str, TraitAnswer]:
         """The traits the rules need as an answer shows them."""
-        return self._plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at) if self._plan else {}
+        return self._plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at, asked_at) if self._plan else {}
 
-    def values(self, pinned: Pinned, at: int) -> Values:
+    def values(self, pinned: Pinned, at: int, asked_at: int = 0) -> Values:
         """The same in Python form."""
-        return self._values([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at, pinned.person.id)
+        return self._in_python(self.answers(pinned, at, asked_at), pinned.person.id)
 
     def _values(self, batch: list[Slots], speed: list[Slots], at: int, person_id: str) -> Values:
         return self._in_python(self._plan.read(batch, speed, at) if self._plan else {}, person_id)

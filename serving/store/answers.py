@@ -85,20 +85,21 @@ encode_json = msgspec.json.Encoder().encode
 def answer(pinned: Pinned, *, at: int, now: int, sealer: Sealer, memberships: Memberships | None = None, asked_id: str | None = None) -> Profile:
     """The profile as of ``at``, asked at ``now`` (microseconds), by ``asked_id`` where a person's id was asked for."""
     staleness_ms = milliseconds_since(pinned.point.committed_at, now)
-    return answer_with(pinned, at=at, staleness_ms=staleness_ms, sealer=sealer, memberships=memberships, asked_id=asked_id)
+    return answer_with(pinned, at=at, now=now, staleness_ms=staleness_ms, sealer=sealer, memberships=memberships, asked_id=asked_id)
 
 
 def answer_with(
-    pinned: Pinned, *, at: int, staleness_ms: int, sealer: Sealer, memberships: Memberships | None = None, asked_id: str | None = None
+    pinned: Pinned, *, at: int, now: int, staleness_ms: int, sealer: Sealer, memberships: Memberships | None = None, asked_id: str | None = None
 ) -> Profile:
     """The profile with a staleness that is known already: a replay has it from the receipt."""
     moved = None if asked_id == pinned.person.id else asked_id
     point, plan = pinned.point, pinned.plan
-    traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
+    parts = [decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed]
+    traits, until = plan.read(*parts, at, now), plan.holds_until(*parts, at, now)
     segments, rules = (memberships.segments(pinned, at, traits), memberships.rules_of(pinned)) if memberships else ([], "")
     claims = Claims(
         pinned.node, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions,
-        (PERSON_ID, moved) if moved else (), rules,
+        (PERSON_ID, moved) if moved else (), rules, until,
     )  # fmt: skip
     receipt = receipt_of(claims, sealer, as_of=plan.as_of(at))
     identifiers = [Identifier(namespace_of(member.node), member.hint) for member in pinned.person.members]

@@ -34,7 +34,7 @@ def get_online_features(store: Store, keys: Sequence[str], features: Sequence[st
     pinned = store.pin([node_of_key(key, secret) for key in keys])
     at = store.clock() if as_of is None else micros(as_of)
     reader = reader_of(served_plan(pinned, store.definitions), tuple(features))
-    rows = [None if one is None else reader.read(one, at) for one in pinned]
+    rows = [None if one is None else reader.read(one, at, store.clock()) for one in pinned]
     columns: dict[str, pa.Array] = {"key": pa.array(keys, pa.string())}
     for feature in reader.features:
         kind = reader.types[feature.name]
@@ -56,10 +56,10 @@ class FeatureReader:
             feature.name: DERIVED_TYPES[answers[feature.trait]] if feature.trait in answers else trait_type(view.view.traits[feature.trait]) for feature in view.features
         }  # fmt: skip
 
-    def read(self, pinned: Pinned, at: int) -> dict[str, Any]:
-        """Values as of ``at`` in the Python form of the algebra, by the features' names."""
+    def read(self, pinned: Pinned, at: int, asked_at: int = 0) -> dict[str, Any]:
+        """Values as of ``at``, without what has a term over when they are asked, in the Python form of the algebra, by the features' names."""
         batch, speed = [decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed]
-        states = {name: reading.merged(reading.span_at(at), batch, speed)[0] for name, reading in self._readings.items()}
+        states = {name: reading.merged(reading.span_at(at, asked_at), batch, speed)[0] for name, reading in self._readings.items()}
         values = {name: reading.tell(states[name], at).value for name, reading in self._readings.items()}
         values |= evaluate(self._view.compiled, values, at)
         return {feature.name: values[feature.trait] if _is_living(feature, states.get(feature.trait), at) else None for feature in self.features}

@@ -54,15 +54,16 @@ class Row(msgspec.Struct):
 
 def row_of(pinned: PinnedKey, *, at: int, now: int, sealer: Sealer) -> Row:
     """The row as of ``at``, asked at ``now`` (microseconds)."""
-    return row_with(pinned, at=at, staleness_ms=milliseconds_since(pinned.point.committed_at, now), sealer=sealer)
+    return row_with(pinned, at=at, now=now, staleness_ms=milliseconds_since(pinned.point.committed_at, now), sealer=sealer)
 
 
-def row_with(pinned: PinnedKey, *, at: int, staleness_ms: int, sealer: Sealer) -> Row:
+def row_with(pinned: PinnedKey, *, at: int, now: int, staleness_ms: int, sealer: Sealer) -> Row:
     """The row with a staleness that is known already: a replay has it from the receipt."""
     point, plan = pinned.point, pinned.plan
-    traits = plan.read([decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed], at)
+    slots = [decode(slots) for slots in pinned.batch], [decode(slots) for slots in pinned.speed]
+    traits, until = plan.read(*slots, at, now), plan.holds_until(*slots, at, now)
     claims = Claims(
-        pinned.key, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions, (VIEW, pinned.view)
+        pinned.key, point.manifest_id, point.cut, point.head, at, point.definitions_hash, staleness_ms, point.complete, point.decisions, (VIEW, pinned.view), "", until
     )
     parts = dict(zip(pinned.keyed.names, pinned.keyed.values(pinned.key), strict=True))
     return Row(pinned.view, parts, traits, receipt_of(claims, sealer, as_of=plan.as_of(at)))

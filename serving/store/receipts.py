@@ -22,7 +22,8 @@ class ForgedReceipt(MillraceError):
 
 class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All that decides the bytes of an answer. ``at`` is the time asked for, in microseconds. ``question``: empty for a profile, else what of identity was asked,
-    or the person's id by which somebody asked for a profile that another holds now. ``rules``: the hash of the rules of segments, empty without."""
+    or the person's id by which somebody asked for a profile that another holds now. ``rules``: the hash of the rules of segments, empty without. ``until``: when the first
+    term ends of what the answer stands on (microseconds); 0 for never."""
 
     node: str
     manifest_id: int | None
@@ -35,6 +36,7 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, gc=False):
     decisions: int
     question: tuple[str | int, ...] = ()
     rules: str = ""
+    until: int = 0
 
 
 class Receipt(msgspec.Struct, gc=False):

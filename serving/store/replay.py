@@ -13,6 +13,7 @@ from millrace.identity.nodes import by_priority
 from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, SPEED_EDGES_TABLE, Table, batch_view, speed_view
 from millrace.tables.delta import TenantTables
 from millrace.tables.manifest import read_manifests
+from millrace.times import time_text
 from serving.segments.judges import Judges
 from serving.segments.watching import Declared
 from serving.store.answers import Pinned, answer_with, encode_json
@@ -29,28 +30,31 @@ from serving.store.regrouping import Person
 
 
 class ReceiptExpired(MillraceError):
-    """The tables no longer hold what the answer was computed from."""
+    """The tables no longer hold what the answer was computed from, or it may no longer be used."""
 
 
 def replay(
-    tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer, secret: bytes, declared: Definitions | None = None
+    tables: TenantTables, receipt_id: str, *, definitions: Definitions, sealer: Sealer, secret: bytes, declared: Definitions | None = None, now: int
 ) -> bytes:
-    """The bytes of the answer. ForgedReceipt for an id nobody sealed; ReceiptExpired when its versions have been removed.
+    """The bytes of the answer. ForgedReceipt for an id nobody sealed; ReceiptExpired when its versions have been removed, or when at ``now``
+    (microseconds) the term is over of something it stands on.
 
     ``definitions`` are those of the directory: they count only for answers given before the first publish. ``declared``: those whose segments are tried first (default:
     the same). ``secret`` is the tenant's token secret.
     """
     claims = sealer.open(receipt_id)
+    if claims.until and claims.until <= now:
+        raise ReceiptExpired(f"the answer stood on data of a source with a term, which was over at {time_text(claims.until)}; ask again")
     try:
         then = PinnedTables(tables, claims, definitions)
         if claims.question[:1] == (VIEW,):
-            return encode_json(row_with(_row(then, str(claims.question[1])), at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer))
+            return encode_json(row_with(_row(then, str(claims.question[1])), at=claims.at, now=now, staleness_ms=claims.staleness_ms, sealer=sealer))
         pinned = _Person(then, secret).pinned()
         memberships = _memberships(tables, claims.rules, declared or definitions, pinned) if claims.rules else None
     except (CoverageError, DeltaError, FileNotFoundError) as error:
         raise ReceiptExpired(f"the tables behind this receipt are no longer kept ({' '.join(str(error).split())}); ask again") from error
     asked_id = str(claims.question[1]) if claims.question else None
-    return encode_json(answer_with(pinned, at=claims.at, staleness_ms=claims.staleness_ms, sealer=sealer, memberships=memberships, asked_id=asked_id))
+    return encode_json(answer_with(pinned, at=claims.at, now=now, staleness_ms=claims.staleness_ms, sealer=sealer, memberships=memberships, asked_id=asked_id))
 
 
 def _memberships(tables: TenantTables, rules_hash: str, newest: Definitions, pinned: Pinned) -> Judges:

@@ -16,7 +16,7 @@ ANN, BOB, DEVICE = "user_id:ann", "user_id:bob", "anonymous_id:d"
 
 
 def again(store: Store, profile: Profile) -> bytes:
-    return replay(store.tables, profile.receipt.id, definitions=DEFINITIONS, sealer=store.sealer, secret=SECRET)
+    return replay(store.tables, profile.receipt.id, definitions=DEFINITIONS, sealer=store.sealer, secret=SECRET, now=store.clock())
 
 
 def ask(store: Store, node: str, as_of: str | None = None) -> Profile:
@@ -81,4 +81,4 @@ def test_a_receipt_from_before_the_first_publish_needs_the_definitions_of_then(t
     answer = ask(store, ANN)
     other = definitions_of({"spend": TRAITS["spend"]})
     with pytest.raises(ReceiptExpired, match="definitions"):
-        replay(store.tables, answer.receipt.id, definitions=other, sealer=store.sealer, secret=SECRET)
+        replay(store.tables, answer.receipt.id, definitions=other, sealer=store.sealer, secret=SECRET, now=store.clock())

@@ -44,7 +44,7 @@ def orders(store: Store) -> dict[str, tuple[str, int, int]]:
     found = {}
     for node in (ANN, BOB, DEVICE, MAIL, PHONE):
         if (profile := store.profile(node)) is not None:
-            again = replay(store.tables, profile.receipt.id, definitions=RULED, sealer=store.sealer, secret=SECRET)
+            again = replay(store.tables, profile.receipt.id, definitions=RULED, sealer=store.sealer, secret=SECRET, now=store.clock())
             assert again == encode_json(profile)
             found[node] = (profile.id, len(profile.identifiers), value(profile))
     return found
