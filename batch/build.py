@@ -24,14 +24,16 @@ from batch.states import write_states
 from batch.versions import drop_old_versions
 from millrace.definitions import Definitions
 from millrace.errors import ConfigurationError, CoverageError, NothingToDo
+from millrace.expiry import read_gone
 from millrace.faults import crash_point
-from millrace.identity.decisions import Decisions, read_decisions
+from millrace.identity.decisions import read_decisions
 from millrace.keys import read_keys
 from millrace.settings import DEFAULTS, BatchSettings
 from millrace.tables.catalogue import BATCH_NODES, BATCH_REFUSED
 from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import NOTHING, Ledger, read_ledger
 from millrace.tables.manifest import Manifest, read_manifests, write_manifest
+from millrace.traits.dead_tiles import Gone
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     manifests = read_manifests(tables)
     serving = manifests[-1] if manifests else None
     decisions = read_decisions(tables)
-    _check_work(ledger, definitions, serving=serving, full=full, decisions=decisions)
+    gone = read_gone(tables, definitions.terms)
+    _check_work(ledger, definitions, serving=serving, full=full, stands_on=(decisions.number, gone))
     secret = read_keys(tables.root, tables.tenant).token_secret
     rules = definitions.identity.compiled(secret)
     base = serving if serving and serving.definitions_hash == definitions.hash and not full else None
@@ -52,7 +55,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
         tables.create(table)
     seconds: dict[str, float] = {}
     respelling = Respelling(ledger.respelt_until(definitions.identity.normaliser), secret)
-    engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving, respelling=respelling)
+    engine = _engine(spark, tables, settings, log_rows=_received(ledger, after=after), serving=serving, respelling=respelling, gone=gone)
     try:
         with _timed(seconds, "log"):
             found = engine.log_slice(definitions, after=after, until=ledger.head, served=served)
@@ -68,7 +71,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     with _timed(seconds, "identity"):
         identity = record_changes(tables, serving, Version(manifest_id, ledger.head, definitions.identity, versions[BATCH_NODES], decisions.number))
     crash_point("batch.proved")
-    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, "identity": identity, **coverage, **invariance}
+    proof: dict[str, Any] = {"head": ledger.head, "base": base.manifest_id if base else None, "engine": type(engine).__name__, "identity": identity, "gone": gone, **coverage, **invariance}
     manifest = Manifest(
         manifest_id=manifest_id, published_at=datetime.now(UTC), kind="incremental" if base else "full", cut=ledger.head,
         offsets=ledger.offsets_json(), tables={table.name: version for table, version in versions.items()},
@@ -77,7 +80,7 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
     )  # fmt: skip
     write_manifest(tables, manifest)
     crash_point("batch.manifest_written")
-    drop_old_versions(tables, [*manifests, manifest], settings)
+    drop_old_versions(tables, [one for one in (*manifests, manifest) if one.proof.get("gone", {}) == gone], settings)  # others hold what is over
     tidy_changes(tables, settings)
     log.info("published manifest_id=%d kind=%s cut=%d seconds=%s", manifest.manifest_id, manifest.kind, manifest.cut, json.dumps(manifest.proof["seconds"]))
     return manifest
@@ -86,10 +89,11 @@ def build(spark: SparkSession, tables: TenantTables, definitions: Definitions, *
 def check_work(tables: TenantTables, definitions: Definitions, *, full: bool) -> None:
     """NothingToDo, ConfigurationError or CoverageError when a build would raise it before it needs Spark."""
     manifests = read_manifests(tables)
-    _check_work(read_ledger(tables), definitions, serving=manifests[-1] if manifests else None, full=full, decisions=read_decisions(tables))
+    stands_on = read_decisions(tables).number, read_gone(tables, definitions.terms)
+    _check_work(read_ledger(tables), definitions, serving=manifests[-1] if manifests else None, full=full, stands_on=stands_on)
 
 
-def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest | None, full: bool, decisions: Decisions) -> None:
+def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest | None, full: bool, stands_on: tuple[int, dict[str, int]]) -> None:
     if serving and (serving.cut > ledger.head or serving.offsets != ledger.offsets_json(serving.cut)):
         raise CoverageError(
             f"manifest {serving.manifest_id} stands on epoch {serving.cut} and offsets {serving.offsets}, but the ledger ends at epoch {ledger.head} and has offsets "
@@ -103,7 +107,8 @@ def _check_work(ledger: Ledger, definitions: Definitions, *, serving: Manifest |
             f"the stream writes under definitions {', '.join(sorted(written_under))} but this build has {definitions.hash}; give both the same definitions directory "
             "and run the stream first, it announces new definitions by an epoch of its own, a running one within seconds"
         )
-    if serving and not full and (serving.cut, serving.definitions_hash, serving.decisions) == (ledger.head, definitions.hash, decisions.number):
+    served = (serving.cut, serving.definitions_hash, (serving.decisions, serving.proof.get("gone", {}))) if serving else None
+    if not full and serving and served == (ledger.head, definitions.hash, stands_on):
         raise NothingToDo(f"manifest {serving.manifest_id} already holds every epoch up to {ledger.head}; use --full to recompute it from the log")
 
 
@@ -112,13 +117,13 @@ def _received(ledger: Ledger, *, after: int) -> int:
     return ledger.counts(ledger.head)["received"] - ledger.counts(after)["received"]
 
 
-def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, *, log_rows: int, serving: Manifest | None, respelling: Respelling) -> Engine:
+def _engine(spark: SparkSession, tables: TenantTables, settings: BatchSettings, *, log_rows: int, serving: Manifest | None, respelling: Respelling, gone: Gone) -> Engine:
     """The driver for what fits it."""
     published = sum(DeltaTable(tables.path(name), version=version).count() for name, version in serving.tables.items()) if serving else 0
     if log_rows <= settings.in_driver_rows and published <= 4 * settings.in_driver_rows:
-        return DriverEngine(tables, respelling)
+        return DriverEngine(tables, respelling, gone)
     partitions = max(spark.sparkContext.defaultParallelism, (log_rows * 2 + published) // settings.partition_rows)
-    return SparkEngine(working_session(spark, partitions), tables, partitions=partitions, respelling=respelling)
+    return SparkEngine(working_session(spark, partitions), tables, partitions=partitions, respelling=respelling, gone=gone)
 
 
 @contextmanager

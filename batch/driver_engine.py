@@ -18,6 +18,7 @@ from millrace.identity.edges import edges_of
 from millrace.tables.catalogue import EVENTS, Table
 from millrace.tables.delta import TenantTables, conform
 from millrace.tables.ledger import NOTHING
+from millrace.traits.dead_tiles import Gone, living
 from millrace.traits.fold import fold_events
 
 PARSED_AT_ONCE = 250_000
@@ -33,8 +34,8 @@ Folded = dict[str, pa.Table]
 class DriverEngine:
     """See ``Engine``."""
 
-    def __init__(self, tables: TenantTables, respelling: Respelling = AS_WRITTEN) -> None:
-        self._tables, self._respelling = tables, respelling
+    def __init__(self, tables: TenantTables, respelling: Respelling = AS_WRITTEN, gone: Gone | None = None) -> None:
+        self._tables, self._respelling, self._gone = tables, respelling, gone or {}
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
         rows = self._events(definitions, after=after, until=until)
@@ -42,9 +43,9 @@ class DriverEngine:
         known, history = keys_in_history(self._tables, keys, until=after) if after > NOTHING else (pa.array([], pa.binary()), 0)
         repeated = repeated_rows(rows, known)
         flagged = rows["is_duplicate"].to_numpy()
-        escaped = rows.filter(pa.array(repeated & ~flagged & (rows["epoch"].to_numpy() > served)))
+        escaped = rows.filter(pc.and_(pa.array(repeated & ~flagged & (rows["epoch"].to_numpy() > served)), rows["node"].is_valid()))
         return Slice(
-            counted=rows.filter(pa.array(~repeated)),
+            counted=rows.filter(pc.and_(pa.array(~repeated), rows["node"].is_valid())),  # without those that were emptied
             escaped=escaped if len(escaped) else None,
             escaped_at=escaped.select(["topic", *POSITION]).slice(0, SHOWN).to_pylist(),
             figures=_figures(rows, repeated=repeated, flagged=flagged),
@@ -71,18 +72,22 @@ class DriverEngine:
         return found
 
     def fold(self, events: pa.Table, parts: list[Part], *, once: bool) -> Folded:
-        return {part.name: edges_of(events, part.quiet) if part.states is None else fold_events(events, part.states, part.key).select(part.columns) for part in parts}
+        return {part.name: edges_of(events, part.quiet) if part.states is None else self._living(fold_events(events, part.states, part.key), part) for part in parts}
+
+    def _living(self, rows: pa.Table, part: Part) -> pa.Table:
+        return living(rows.select(part.columns), part.states or {}, self._gone)
 
     def part_of(self, folded: Folded, part: Part) -> pa.Table:
         return folded[part.name].select(part.columns)
 
     def read(self, part: Part, *, version: int) -> pa.Table:
         where = None if part.hop is None else pc.field("hop") == part.hop
-        return _typed(self._tables.read(part.batch.name, columns=part.columns, where=where, version=version), part)
+        return self._living(_typed(self._tables.read(part.batch.name, columns=part.columns, where=where, version=version), part), part)
 
     def increments(self, part: Part, *, after: int, until: int) -> pa.Table:
         where = (pc.field("epoch") > after) & (pc.field("epoch") <= until)
-        return _typed(self._tables.read(part.speed, columns=part.columns, where=where if part.hop is None else where & (pc.field("hop") == part.hop)), part)
+        where = where if part.hop is None else where & (pc.field("hop") == part.hop)
+        return self._living(_typed(self._tables.read(part.speed, columns=part.columns, where=where), part), part)
 
     def merge(self, part: Part, rows: Sequence[pa.Table]) -> pa.Table:
         return merge_rows(pa.concat_tables([_typed(table, part) for table in rows]), keys=part.keys, kinds=part.kinds)

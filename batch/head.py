@@ -13,7 +13,7 @@ from millrace.identity.edges import ends, touches
 from millrace.identity.resolution import EVIDENCE, resolve
 from millrace.identity.rules import Rules
 from millrace.keys import read_keys
-from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE
+from millrace.tables.catalogue import BATCH_EDGES, BATCH_NODES, NODES, SPEED_EDGES_TABLE, speed_view
 from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import read_ledger
 from millrace.tables.manifest import Manifest, latest_manifest
@@ -84,6 +84,18 @@ def touched_nodes(tables: TenantTables, head: Head, published: pa.Table, *, afte
     ]))  # fmt: skip
     now = pc.is_in(nodes["component"], value_set=_components(nodes, pa.concat_arrays([told, beside])))
     return nodes.filter(pc.or_(now, pc.is_in(nodes["node"], value_set=before["node"].combine_chunks())))
+
+
+def told_nodes(tables: TenantTables, head: Head, published: pa.Table, *, after: int) -> pa.Table:
+    """``touched_nodes``, and all nodes of persons of whom events of sources with a term tell something: these show no edge."""
+    touched, definitions = touched_nodes(tables, head, published, after=after), head.manifest.definitions
+    if not definitions.terms:
+        return touched
+    since = (pc.field("epoch") > after) & (pc.field("epoch") <= head.epoch)
+    keys = [tables.read(speed_view(name, view), columns=["key"], where=since)["key"].combine_chunks() for name, view in definitions.views.items()]
+    everybody = nodes_at(published, touched_nodes(tables, head, published, after=head.cut))
+    persons = everybody.filter(pc.is_in(everybody["node"], value_set=pa.concat_arrays([*keys, touched["node"].combine_chunks()])))["person_id"]
+    return everybody.filter(pc.is_in(everybody["person_id"], value_set=persons.combine_chunks()))
 
 
 def nodes_around(published: pa.Table, edges: pa.Table, newer: pa.Table, rules: Rules, *, decided: pa.Array = _NOBODY, decisions: Decisions = UNDECIDED) -> pa.Table:

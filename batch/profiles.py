@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from batch.finishing import finish_persons
-from batch.head import Head, newest_head, nodes_at, published_nodes, receipt_columns, touched_nodes
+from batch.head import Head, newest_head, nodes_at, published_nodes, receipt_columns, told_nodes, touched_nodes
 from batch.windows import persons_with_windows
 from millrace.columns.finish import finish_windows, in_any_window, merge_windows
 from millrace.errors import NothingToDo
@@ -51,7 +51,7 @@ def refresh_profiles(session: Session, tables: TenantTables, *, as_of: datetime 
     if written is None:
         return _publish(session, tables, head, as_of=as_of, settings=settings)
     after = max(pc.max(written["head"]).as_py(), head.cut)
-    nodes = touched_nodes(tables, head, published_nodes(tables, head), after=after) if head.epoch > after else NODES.empty_table()
+    nodes = told_nodes(tables, head, published_nodes(tables, head), after=after) if head.epoch > after else NODES.empty_table()
     if not len(nodes):
         raise NothingToDo(f"{table.name} holds every epoch up to {head.epoch} already")
     if 3 * pc.count_distinct(nodes["person_id"]).as_py() > len(written):

@@ -65,7 +65,7 @@ class Replay:
         """Errors: ConfigurationError for a condition that is none, BrokerUnavailable when the broker does not take a record; what was sent until then is noted."""
         outcome = Outcome()
         rows = self._chosen(where, outcome)
-        standardizer = Standardizer((), self.secret, rules=PlanRules.of(self.definitions))
+        standardizer = Standardizer((), self.secret, rules=PlanRules.of(self.definitions), terms=self.definitions.terms)
         with nullcontext() if self.kafka is None else EventSender(self.kafka, self.tables.tenant) as sender:
             for start in range(0, len(rows), AT_ONCE):
                 sound = list(self._sound(rows.slice(start, AT_ONCE), standardizer, outcome))
@@ -84,8 +84,8 @@ class Replay:
         replayed = {tuple(row.values()) for row in known}
         places = zip(*(matching[name].to_pylist() for name in _PLACE), strict=True)
         new = pa.array([place not in replayed for place in places], pa.bool_())
-        chosen = matching.filter(new)
-        outcome.already_replayed = len(matching) - len(chosen)
+        chosen = matching.filter(pc.and_(new, matching["payload"].is_valid()))  # of what was over nothing is left to send
+        outcome.already_replayed = pc.sum(pc.invert(new)).as_py() or 0
         return chosen.sort_by([("epoch", "ascending"), ("partition", "ascending"), ("offset", "ascending")])
 
     def _sound(self, rows: pa.Table, standardizer: Standardizer, outcome: Outcome) -> Iterator[dict[str, Any]]:

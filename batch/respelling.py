@@ -31,7 +31,7 @@ class Respelling:
             return rows
         text = rows["payload"]
         plain = pc.and_(pc.string_is_ascii(text), pc.invert(pc.match_substring(text, "\\u")))
-        at = np.flatnonzero(old & ~plain.to_numpy())
+        at = np.flatnonzero(old & ~plain.fill_null(True).to_numpy())  # a row that was emptied has no text
         if not len(at):
             return rows
         taken = rows.take(pa.array(at))

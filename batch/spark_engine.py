@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from batch.arrow_partitions import each, slices, whole
 from batch.counted import POSITION, judged
 from batch.engines import FIGURES, LOG_COLUMNS, SHOWN, Compared, Slice, T
 from batch.log_values import LogValues
@@ -20,10 +21,10 @@ from millrace.identity.edges import edges_of
 from millrace.tables.catalogue import EVENTS, Table
 from millrace.tables.delta import TenantTables, conform
 from millrace.tables.ledger import NOTHING
+from millrace.traits.dead_tiles import Gone, last_dead, living
 from millrace.traits.fold import fold_events
 from millrace.traits.traits import State
 
-Kernel = Callable[[pa.Table], pa.Table]
 FOLDED_AT_ONCE = 1_000_000
 """Events of a partition that are folded together; the partial rows of a larger partition (one very busy node) are merged in it."""
 _WORKING = {
@@ -45,8 +46,8 @@ def working_session(spark: SparkSession, partitions: int) -> SparkSession:
 class SparkEngine:
     """See ``Engine``. ``partitions``: how many the rows are spread over; each is one Arrow table in a Python worker at a time."""
 
-    def __init__(self, spark: SparkSession, tables: TenantTables, *, partitions: int, respelling: Respelling = AS_WRITTEN) -> None:
-        self._spark, self._tables, self._partitions, self._respelling = spark, tables, partitions, respelling
+    def __init__(self, spark: SparkSession, tables: TenantTables, *, partitions: int, respelling: Respelling = AS_WRITTEN, gone: Gone | None = None) -> None:
+        self._spark, self._tables, self._partitions, self._respelling, self._gone = spark, tables, partitions, respelling, gone or {}
         self._kept: list[DataFrame] = []
 
     def log_slice(self, definitions: Definitions, *, after: int, until: int, served: int) -> Slice:
@@ -54,10 +55,10 @@ class SparkEngine:
         history = log.filter(F.col("epoch") <= after) if after > NOTHING else None
         rows = with_values(respelt(log.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), self._respelling), LogValues.of(definitions))
         marked = self._keep(judged(rows, history).repartition(self._partitions, "node"))
-        escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served))
+        escaped = marked.filter(F.col("repeated") & ~F.col("is_duplicate") & (F.col("epoch") > served) & F.col("node").isNotNull())
         at = escaped.select("topic", *POSITION).orderBy(*POSITION).limit(SHOWN).toArrow().to_pylist()
         return Slice(
-            counted=marked.filter(~F.col("repeated")),
+            counted=marked.filter(~F.col("repeated") & F.col("node").isNotNull()),  # without those that were emptied
             escaped=escaped if at else None,
             escaped_at=at,
             figures=_figures(marked),
@@ -76,12 +77,12 @@ class SparkEngine:
                 states[state] = states.get(state, frozenset()) | hops
         states = {state: states[state] for state in sorted(states)}
         kinds = {state.name: state.kind for state in states}
-        keys, key = parts[0].keys, parts[0].key
+        keys, key, gone = parts[0].keys, parts[0].key, self._gone
 
         def fold_partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            folded = [fold_events(slice_, states, key) for slice_ in _slices(batches, FOLDED_AT_ONCE)]
+            folded = [fold_events(slice_, states, key) for slice_ in slices(batches, FOLDED_AT_ONCE)]
             rows = folded[0] if len(folded) == 1 else merge_rows(pa.concat_tables(folded), keys=keys, kinds=kinds) if folded else None
-            yield from rows.to_batches(max_chunksize=50_000) if rows is not None else []
+            yield from living(rows, states, gone).to_batches(max_chunksize=50_000) if rows is not None else []
 
         frame = events.drop("identifiers", "dedup_key", "topic", "is_duplicate", "repeated").mapInArrow(fold_partition, ddl(table.schema))
         if key.parts:  # events of one node are in one partition, those of another key are not
@@ -92,11 +93,17 @@ class SparkEngine:
         return _rows_of(folded, part)
 
     def read(self, part: Part, *, version: int) -> DataFrame:
-        return _rows_of(self._spark.read.format("delta").option("versionAsOf", version).load(self._tables.path(part.batch)), part)
+        return self._living(_rows_of(self._spark.read.format("delta").option("versionAsOf", version).load(self._tables.path(part.batch)), part), part)
 
     def increments(self, part: Part, *, after: int, until: int) -> DataFrame:
         rows = self._spark.read.format("delta").load(self._tables.path(part.speed))
-        return _rows_of(rows.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), part)
+        return self._living(_rows_of(rows.filter((F.col("epoch") > after) & (F.col("epoch") <= until)), part), part)
+
+    def _living(self, rows: DataFrame, part: Part) -> DataFrame:
+        gone, states = self._gone, part.states or {}
+        if part.hop is None or all(last_dead(state, part.hop, gone) is None for state in states):
+            return rows
+        return rows.mapInArrow(each(lambda table: living(table, states, gone)), ddl(_schema(part)))
 
     def merge(self, part: Part, rows: Sequence[DataFrame]) -> DataFrame:
         kernel = partial(merge_rows, keys=part.keys, kinds=part.kinds)
@@ -145,7 +152,7 @@ def respelt(log: DataFrame, respelling: Respelling) -> DataFrame:
     if not respelling.until:
         return rows
     old = rows.filter(F.col("epoch") <= respelling.until)
-    kernel = _each(lambda table: respelling.rows(table))
+    kernel = each(lambda table: respelling.rows(table))
     return rows.filter(F.col("epoch") > respelling.until).unionByName(old.mapInArrow(kernel, old.schema))
 
 
@@ -178,38 +185,6 @@ def _spark_type(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return "TIMESTAMP"
     return {pa.string(): "STRING", pa.int64(): "BIGINT", pa.int32(): "INT", pa.binary(): "BINARY", pa.bool_(): "BOOLEAN"}[kind]
-
-
-def whole(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A partition as one table through the kernel."""
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        if found := list(batches):
-            yield from kernel(pa.Table.from_batches(found)).to_batches(max_chunksize=50_000)
-
-    return run
-
-
-def _each(kernel: Kernel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Each batch of a partition through the kernel."""
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield from kernel(pa.Table.from_batches([batch])).to_batches()
-
-    return run
-
-
-def _slices(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Tables of at least ``rows`` rows, the last one perhaps with fewer."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(map(len, waiting)) >= rows:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 def _schema(part: Part) -> pa.Schema:

@@ -58,7 +58,8 @@ def _with_windows(
             ]
         )
         owned = tiles.drop_columns(["key"]).append_column(by, owners(tiles["key"]))
-        merged = merge_rows(owned, keys=[by], kinds=kinds)
+        # of nodes of whom only sources with a term have told, nobody is made
+        merged = merge_rows(owned.filter(owned[by].is_valid()), keys=[by], kinds=kinds)
         place = pc.index_in(found[by], value_set=merged[by].combine_chunks())
         for name, state in states.items():
             found = found.append_column(name, merged[state.name].take(place))

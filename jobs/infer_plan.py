@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = settings_of(options)
     tables = TenantTables(settings.root, settings.tenant)
     where = (pc.field("epoch") <= read_ledger(tables).head) & (True if options.source is None else pc.field("source") == options.source)
-    rows = tables.read(EVENTS, columns=["epoch", "payload"], where=where).sort_by([("epoch", "descending")])
+    rows = tables.read(EVENTS, columns=["epoch", "payload"], where=where & pc.field("payload").is_valid()).sort_by([("epoch", "descending")])
     if not len(rows):
         raise NothingToDo(f"{EVENTS.name} has no event{f' of {options.source}' if options.source else ''} yet: nothing to propose from")
     plans = proposed(readable(rows["payload"].slice(0, options.events).to_pylist()))

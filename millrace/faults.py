@@ -27,6 +27,10 @@ CRASH_POINTS = (
     "pull.shaped",  # rows of a source are read and shaped, the target has none of them
     "pull.delivered",  # the target has them, their position is not noted
     "pull.noted",  # ops/source_positions has it
+    "expiry.recorded",  # ops/expired says what is over, the log still holds it
+    "expiry.table_emptied",  # one table of the log holds nothing of it any more
+    "expiry.tiles_dropped",  # the speed tables neither; files of before are still there
+    "expiry.pulled_recorded",  # ops/expired says what of pulled rows is over, their table still holds it
     "segments.decided",  # changes and position are in the follower's own state, nobody else has them
     "segments.appended",  # serving/segment_changes has the batch, Kafka has not
     "segments.published",  # the broker has acknowledged the batch, the state does not know

@@ -52,6 +52,7 @@ def run_driver(
         ready.write_text(str(os.getpid()), encoding="utf-8")
         stack.callback(ready.unlink, missing_ok=True)
         while not running[-1].query.awaitTermination(1) and running[-1].writer.failure() is None:
+            running[-1].expire_if_due()
             newest = definitions()
             if (newest.hash, newest.plan_hash) != (current.hash, current.plan_hash):
                 running[-1].stop()

@@ -89,6 +89,10 @@ class EpochWriter:
         if self._writing is not None:
             self._writing.result()
 
+    def between_epochs(self, work: Callable[[], None]) -> None:
+        """Does it when no epoch is being written."""
+        self._writer.submit(work).result()
+
     def failure(self) -> BaseException | None:
         """What went wrong with the last epoch's writing; None while it runs or when it is in the ledger."""
         return self._writing.exception() if self._writing is not None and self._writing.done() else None

@@ -44,6 +44,12 @@ class RunningStream:
 
     query: StreamingQuery
     writer: EpochWriter
+    housekeeper: Housekeeper
+
+    def expire_if_due(self) -> None:
+        """Also while nothing comes in: between epochs, when none is being written."""
+        if self.housekeeper.is_expiry_due:
+            self.writer.between_epochs(self.housekeeper.expire_if_due)
 
     def stop(self) -> None:
         """Ends the query and waits for the epoch that is being written."""
@@ -74,6 +80,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
         max_files=settings.compact_above_files, keep_files_s=settings.keep_files,
     )  # fmt: skip
     housekeeper.mark_replayed()
+    housekeeper.expire_if_due()
     breakers = Breakers(tables, definitions)
 
     def after_epoch(epoch: int, rows: pa.Table) -> None:
@@ -101,4 +108,4 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
     gc.freeze()  # what is there now stays: looking for garbage in it takes a tenth of an epoch
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
     when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}
-    return RunningStream(stream.trigger(**when).start(), writer)
+    return RunningStream(stream.trigger(**when).start(), writer, housekeeper)

@@ -47,7 +47,7 @@ class Log:
         rows = self._read(EVENTS.name).filter(F.col("epoch") <= self.ledger.head)
         history = rows.filter(F.col("epoch") <= after) if after > NOTHING else None
         found = judged(respelt(rows.filter(F.col("epoch") > after), self.respelling), history)
-        return found.filter(~F.col("repeated")).select(*LOG_COLUMNS, "payload")
+        return found.filter(~F.col("repeated") & F.col("node").isNotNull()).select(*LOG_COLUMNS, "payload")
 
     def events(self, views: Sequence[ViewFeatures], nodes: DataFrame | None) -> DataFrame:
         """The events that some state of the views counts, with its values. ``nodes``: only those of these nodes (small enough to be sent to every worker)."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from millrace.tables.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
+from millrace.tables.expired import EXPIRED
 from millrace.tables.feature_sets import FEATURE_SNAPSHOT
 from millrace.tables.quality import ALERT, PLAN, REPLAY
 from millrace.tables.segments import SEGMENT_CHANGE, SEGMENT_MEMBER, SEGMENT_SETTLEMENT, SEGMENT_THRESHOLD
@@ -154,6 +155,7 @@ OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))
 OPS_REQUESTS = Table("ops/requests", REQUESTS, ("requested_at",))
 SOURCE_POSITIONS = Table("ops/source_positions", SOURCE_POSITION, ("number",))
+EXPIRED_ROWS = Table("ops/expired", EXPIRED, ("expired_at",))
 REFUSED_ROWS = Table("ops/source_rejected", REFUSED_ROW, ("rejected_at",))
 
 

@@ -170,6 +170,9 @@ class Generation:
         if person is None:
             return None
         batch = [slots for unit, members in person.of_batch if (slots := self._reader.slots(unit, members)) is not None]
+        if self.definitions.terms:  # states of nodes that only events of such sources had shown at the cut
+            known = {member.node for _, members in person.of_batch for member in members}
+            batch += [slots for member in person.members if member.node not in known and (slots := self._reader.states(member.node)) is not None]
         speed = [slots for member in person.members if (slots := self._slots.get(member.node)) is not None]
         return Pinned(node, self._point, self._plan, person, batch, speed)
 
