@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.definitions import Definitions
 from millrace.errors import LeaseHeld
@@ -16,8 +17,10 @@ from millrace.expiry_of_speed import drop_files, expire_speed
 from millrace.faults import crash_point
 from millrace.lease import writer_lease
 from millrace.settings import BatchSettings
-from millrace.tables.catalogue import EXPIRED_ROWS, REFUSED_ROWS, SEGMENT_MEMBERS, entity_table, profiles_table
+from millrace.tables.catalogue import EXPIRED_ROWS, REFUSED_ROWS, SEGMENT_MEMBERS, Table, entity_table, profiles_table
 from millrace.tables.delta import TenantTables, conform
+from millrace.times import micros
+from millrace.traits.dead_tiles import Gone
 
 WAIT_S = 60.0
 """How long a pull that is under way may keep this from its tables."""
@@ -61,16 +64,27 @@ def expire_pulled(tables: TenantTables, definitions: Definitions, *, now: dateti
     names = {source.pull.entity for source in definitions.sources.values() if source.term and source.pull is not None and source.pull.entity}
     for table in (REFUSED_ROWS, *map(entity_table, sorted(names))):
         one = Emptied(table, (), "source", "as_of" if table is REFUSED_ROWS else "valid_from")
-        rows = counted(tables, one, until, now=now, run_id=run_id) if until else found[0]
-        if not len(rows):
-            continue
-        found.append(rows)
         if not is_dry:
+            _delete(tables, one, _recorded(tables, table))  # what an earlier run had recorded and not come to
+        rows = counted(tables, one, until, now=now, run_id=run_id) if until else found[0]
+        found.append(rows)
+        if len(rows) and not is_dry:
             tables.add(EXPIRED_ROWS, rows)
             crash_point("expiry.pulled_recorded")
-            tables.replace(table, conform(tables.read(table, where=~is_over(one, until)), table.schema))
+            _delete(tables, one, until)
+        if not is_dry:
             drop_files(tables, table, keep_files_s)
     return pa.concat_tables(found)
+
+
+def _recorded(tables: TenantTables, table: Table) -> dict[str, int]:
+    rows = tables.read(EXPIRED_ROWS, columns=["source", "until"], where=pc.field("table") == table.name).group_by("source").aggregate([("until", "max")])
+    return {row["source"]: micros(row["until_max"]) for row in rows.to_pylist()}
+
+
+def _delete(tables: TenantTables, one: Emptied, until: Gone) -> None:
+    if until and len(tables.read(one.table, columns=["source"], where=is_over(one, until))):
+        tables.replace(one.table, conform(tables.read(one.table, where=~is_over(one, until)), one.table.schema))
 
 
 def drop_served_files(tables: TenantTables, definitions: Definitions, settings: BatchSettings) -> None:

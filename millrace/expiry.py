@@ -45,8 +45,9 @@ OF_LOG = (
 
 
 def read_gone(tables: TenantTables, terms: Mapping[str, int]) -> dict[str, int]:
-    """Until when each source has been emptied. Not later than the term as it is declared now says of the last run: what came since under a longer one is there."""
-    rows = tables.read(EXPIRED_ROWS, columns=["source", "until", "expired_at"])
+    """Until when the log has been emptied of each source. Not later than the term as it is declared now says of the last run: what came since under a longer one is there."""
+    of_log = pc.field("table").isin([one.table.name for one in OF_LOG])
+    rows = tables.read(EXPIRED_ROWS, columns=["source", "until", "expired_at"], where=of_log)
     found: dict[str, int] = {}
     for row in rows.group_by("source").aggregate([("until", "max"), ("expired_at", "max")]).to_pylist():
         if (term := terms.get(row["source"])) is not None:
