@@ -1,6 +1,8 @@
 """The Kafka topics of a tenant: their names, and making one when it is not there. Collector, speed layer and the follower of segments call it."""
 
-from kafka.admin import KafkaAdminClient, NewTopic
+import math
+
+from kafka.admin import ConfigResource, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -39,6 +41,18 @@ def ensure_topic(
             f"no Kafka broker answered at {bootstrap} within {wait_s:g} s ({type(error).__name__}); start one with `python -m jobs.run_broker` or check the address"
         ) from error
     return topic
+
+
+def kept_s(bootstrap: str, topic: str) -> float:
+    """Seconds for which the broker keeps the records of a topic that exists; infinity for ever."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+    try:
+        found = admin.describe_configs([ConfigResource("TOPIC", topic)], config_filter="all")["topic"][topic]["retention.ms"]["value"]
+        return float(found) / 1000 if float(found) >= 0 else math.inf
+    except KafkaError as error:
+        raise BrokerUnavailable(f"the Kafka broker at {bootstrap} did not describe topic {topic} ({type(error).__name__}); check that it runs") from error
+    finally:
+        admin.close()
 
 
 def partition_count(bootstrap: str, topic: str) -> int:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +16,9 @@ from millrace.definitions import Definitions
 from millrace.keys import read_keys
 from millrace.settings import DEFAULTS, KafkaSettings
 from millrace.settings import StreamSettings as StreamSection
+from millrace.spans import span_text
 from millrace.tables.delta import TenantTables
-from millrace.topics import ensure_topic, partition_count
+from millrace.topics import ensure_topic, kept_s, partition_count
 from speed.breakers import Breakers
 from speed.epoch import EpochWriter
 from speed.housekeeping import Housekeeper
@@ -81,6 +83,7 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
     )  # fmt: skip
     housekeeper.mark_replayed()
     housekeeper.expire_if_due()
+    _warn_of_kept_records(kafka, topic, definitions)
     breakers = Breakers(tables, definitions)
 
     def after_epoch(epoch: int, rows: pa.Table) -> None:
@@ -109,3 +112,10 @@ def run_stream(spark: SparkSession, tables: TenantTables, definitions: Definitio
     log.info("stream starting tenant=%s head=%d definitions=%s", tables.tenant, ledger.head, definitions.hash)
     when = {"availableNow": True} if settings.available_now else {"processingTime": f"{settings.trigger * 1000:.0f} milliseconds"}
     return RunningStream(stream.trigger(**when).start(), writer, housekeeper)
+
+
+def _warn_of_kept_records(kafka: str, topic: str, definitions: Definitions) -> None:
+    """Says when the topic keeps what a source with a term has sent for longer than that: the topic is not emptied."""
+    if definitions.terms and (kept := kept_s(kafka, topic)) > (shortest := min(definitions.terms.values())):
+        shown = "for ever" if kept == math.inf else span_text(kept)
+        log.warning("topic %s keeps records %s, longer than the term of a source (%s): set its retention.ms to %d or less", topic, shown, span_text(shortest), shortest * 1000)

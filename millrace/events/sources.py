@@ -29,8 +29,13 @@ def _as_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-_Purpose = Annotated[str, Field(pattern=NAME.pattern, max_length=63)]
-_Purposes = Annotated[tuple[_Purpose, ...], BeforeValidator(_as_list)]
+def _names(purposes: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [name for name in purposes if not NAME.fullmatch(name)]:
+        raise ValueError(f"found {', '.join(map(repr, wrong))}; purposes are names such as advertising, analytics, service: lower-case letters, digits, _ and -")
+    return purposes
+
+
+_Purposes = Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_names)]
 
 
 class Breaker(BaseModel):

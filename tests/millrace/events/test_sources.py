@@ -17,16 +17,34 @@ def load(folder, text) -> Definitions:
 def test_a_source_has_what_the_file_says_and_the_rest_by_default(tmp_path):
     found = load(tmp_path, "shop: {mode: quarantine, party: second, purpose: analytics, retention: 400d, breaker: {count: 20, window: 10m, action: pause}}\nblog: {}\n")
     shop = found.source("shop")
-    assert (shop.mode, shop.party, shop.purpose, shop.retention) == ("quarantine", "second", "analytics", 400 * 86_400)
+    assert (shop.mode, shop.party, shop.purpose, shop.retention) == ("quarantine", "second", ("analytics",), 400 * 86_400)
     assert (shop.breaker.share, shop.breaker.count, shop.breaker.window, shop.breaker.action) == (0.5, 20, 600, "pause")
     assert found.source("blog") == found.source("never named")
     assert found.source("blog").mode == "flag"
 
 
 def test_sources_survive_json_and_change_no_hash_of_states(tmp_path):
-    found = load(tmp_path, "shop: {mode: block, retention: 90d}\n")
+    found = load(tmp_path, "shop: {mode: block, party: second, purpose: [service, analytics]}\n")
     assert Definitions.from_json(found.to_json()) == found
     assert found.hash == load(tmp_path, "").hash
+
+
+def test_a_term_is_part_of_the_hash_and_who_has_none_is_not(tmp_path):
+    texts = ("", "shop: {retention: 90d}", "shop: {retention: 30d}", "shop: {retention: 90d, purpose: [service]}", "dmp: {party: third, retention: 90d}")
+    none, ninety, thirty, with_purpose, of_another = (load(tmp_path, text).hash for text in texts)
+    assert ninety == with_purpose
+    assert len({none, ninety, thirty, of_another}) == 4
+    found = load(tmp_path, "shop: {retention: 90d}")
+    assert Definitions.from_json(found.to_json()).states == found.states
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("dmp: {party: third}", "data of a third party needs a term"), ("dmp: {party: third, retention: 91d}", "retention 91d is not allowed: data of a third party may have a term of 1d to 90d"),
+    ("shop: {retention: 36h}", "retention 36h is not allowed: data may have a term of 1d to 731d, in whole days"), ("shop: {retention: 1000d}", "of 1d to 731d"), ("shop: {purpose: [Big Plans]}", "shop.purpose: found 'Big Plans'; purposes are names such as"),
+])  # fmt: skip
+def test_terms_are_whole_days_and_short_for_a_third_party(tmp_path, text, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        load(tmp_path, text)
 
 
 def test_everything_wrong_with_sources_is_told_at_once(tmp_path):
