@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _lines(plan: DefinitionsPlan) -> list[str]:
     lines = [f"as of epoch {plan.head}, compared with {f'manifest {plan.manifest_id}' if plan.manifest_id else 'nothing published'}"]
+    lines += [f"source {name}: its term was {was or 'none'} and is {now or 'none'}" for name, (was, now) in plan.terms.items()]
     lines += [f"trait {one.name}: {one.change}{_named('fills back', one.fills_back)}{_named('used by', one.used_by)}" for one in plan.traits]
     for one in plan.segments:
         moves = f"{one.entering:,} enter, {one.leaving:,} leave, {one.staying:,} stay, of {plan.persons:,}"

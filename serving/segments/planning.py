@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from millrace.definitions import Definitions
 from millrace.expressions import names_of
 from millrace.segments import compile_segments
+from millrace.spans import span_text
 from millrace.tables.ledger import read_ledger
 from millrace.tables.manifest import latest_manifest
 from millrace.traits.views import View
@@ -59,7 +60,8 @@ class SegmentChange:
 @dataclass(frozen=True)
 class DefinitionsPlan:
     """Against what was published with ``manifest_id`` (None: nothing is). ``log_rows``: rows of the log that the next build reads to fill back, 0 when nothing has to
-    be. ``identity``: whether the rules of who is one person change too (jobs.plan_identity shows whom)."""
+    be. ``identity``: whether the rules of who is one person change too (jobs.plan_identity shows whom). ``terms``: sources whose term changes, with what it was and
+    would be; one that gets a first one shows no edge any more and counts only where a trait names it."""
 
     manifest_id: int | None
     head: int
@@ -68,6 +70,7 @@ class DefinitionsPlan:
     segments: list[SegmentChange]
     log_rows: int
     identity: bool
+    terms: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
 
 def plan_definitions(store: Store, after: Definitions, *, before: Definitions | None = None, samples: int = 5) -> DefinitionsPlan:
@@ -91,7 +94,14 @@ def plan_definitions(store: Store, after: Definitions, *, before: Definitions | 
             if not one.waits_for:
                 one.count(pinned.person.id, was=one.name in was, is_in=one.name in is_in, samples=samples)
     rows = 0 if before.hash == after.hash else sum(ledger.counts(ledger.head)[name] for name in ("accepted", "duplicate"))
-    return DefinitionsPlan(manifest.manifest_id if manifest else None, head, persons, trait_changes(before, after), segments, rows, before.identity != after.identity)
+    traits, manifest_id = trait_changes(before, after), manifest.manifest_id if manifest else None
+    return DefinitionsPlan(manifest_id, head, persons, traits, segments, rows, before.identity != after.identity, term_changes(before, after))
+
+
+def term_changes(before: Definitions, after: Definitions) -> dict[str, tuple[str | None, str | None]]:
+    """Sources that have another term, or none any more, or one for the first time."""
+    old, new = ({name: span_text(term) for name, term in one.terms.items()} for one in (before, after))
+    return {name: (old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)}
 
 
 def trait_changes(before: Definitions, after: Definitions) -> list[TraitChange]:
@@ -127,8 +137,8 @@ def segment_changes(before: Definitions, after: Definitions) -> list[SegmentChan
 
 
 def _declared(view: View) -> Mapping[str, object]:
-    """Traits as they count: with the view's time zone, without descriptions."""
-    plain = {name: (view.time_zone, trait.model_dump(exclude={"description"})) for name, trait in view.traits.items()}
+    """Traits as they count: with the view's time zone, the sources and the window they have in the end, without descriptions."""
+    plain = {name: (view.time_zone, trait.of_sources, trait.span, trait.model_dump(exclude={"description"})) for name, trait in view.traits.items()}
     return plain | {name: trait.model_dump(exclude={"description"}) for name, trait in view.derived.items()}
 
 

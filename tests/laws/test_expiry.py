@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from millrace.settings import ApiSettings
 from millrace.tables.catalogue import EVENTS, EXPIRED_ROWS, REJECTED
 from millrace.tables.ledger import read_ledger
 from millrace.times import instant_of
+from serving.store.answers import encode_json
 from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
+from serving.store.replay import ReceiptExpired, replay
 from serving.store.store import Store
 from tests.laws.expiring import MARKER, Tenant, comparable, files_with
 from tests.laws.histories import DAY, HOUR, SECRET, START, Record, history
 from tests.laws.law import seeded
-from tests.laws.oracle import Event, answers, persons_of, read_log, rules_of
+from tests.laws.oracle import Event, answers, node_of, persons_of, read_log, rules_of
 from tests.laws.oracle_parties import Sources, term_of
 from tests.laws.oracle_values import time_text
 from tests.laws.parties import some_parties
@@ -138,3 +141,33 @@ def test_without_terms_an_expiry_does_nothing(tmp_path: Path) -> None:
     before = tenant.tables.open(EVENTS).version()
     assert len(tenant.expire(START + 999 * DAY)) == 0
     assert tenant.tables.open(EVENTS).version() == before
+
+
+def test_a_receipt_holds_until_the_first_term_of_its_answer_ends(tmp_path: Path) -> None:
+    definitions = Definitions.model_validate({
+        "views": {"person": {"key": "node", "traits": {"views": {"op": "count"}, "heard": {"op": "last", "value": "properties.heard", "party": "third"}}}},
+        "sources": {"dmp": {"party": "third", "retention": "1d"}},
+    })  # fmt: skip
+    tenant = Tenant(tmp_path, definitions)
+    said = {"type": "track", "event": "Seen", "userId": "u1", "properties": {"heard": MARKER}}
+    tenant.write([Record(json.dumps(said | {"messageId": source}).encode(), 0, n, START + HOUR + 1, source, 1) for n, source in enumerate(("http", "dmp"))])
+    tenant.build()
+    clock = [START + 2 * HOUR]
+    store = Store(tenant.tables.root, "t", definitions, secret=SECRET, clock=lambda: clock[0], settings=ApiSettings(poll=0.005)).start()
+    try:
+        assert store.wait_ready(PATIENCE_S)
+        node = node_of("user_id", "u1", SECRET)
+        given, earlier = store.profile(node), store.profile(node, instant_of(START + HOUR + 1))
+        end = START + HOUR + DAY
+        assert (given.traits["heard"].value, store.sealer.open(given.receipt.id).until) == (MARKER, end)
+        for answer in (given, earlier):
+            again = partial(replay, tenant.tables, answer.receipt.id, definitions=definitions, sealer=store.sealer, secret=SECRET)
+            assert again(now=end - 1) == encode_json(answer)
+            with pytest.raises(ReceiptExpired, match="stood on data of a source with a term, which was over at 2026-03-02T01:00:00Z"):
+                again(now=end)
+        clock[0] = end
+        over, as_then = store.profile(node), store.profile(node, instant_of(START + 2 * HOUR))
+        assert over.traits["heard"].value is as_then.traits["heard"].value is None
+        assert (over.traits["views"].value, store.sealer.open(over.receipt.id).until) == (1, 0)
+    finally:
+        store.close()

@@ -72,3 +72,14 @@ def test_the_command_prints_the_plan(tenant: HandMade, builds_in_process: None, 
     assert "compared with manifest 1" in printed and "segment buyers: changed; 1 enter, 0 leave, 1 stay, of 2" in printed
     assert "trait largest: new; fills back max_properties_revenue__order" in printed and "segment twice: gone; 0 enter, 1 leave" in printed
     assert "the next build reads 3 rows of the log" in printed
+
+
+def test_a_source_that_gets_a_term_changes_what_every_trait_counts(tenant: HandMade, start_store: StartStore) -> None:
+    tenant.definitions = definitions(RULES)
+    tenant.write(Order(ANN))
+    tenant.publish(cut=1)
+    after = Definitions.model_validate({"views": {"person": {"key": "node", "traits": TRAITS}}, "segments": RULES, "sources": {"dmp": {"party": "third", "retention": "30d"}}})
+    plan = plan_of(start_store(tenant.definitions), after)
+    assert plan.terms == {"dmp": (None, "30d")}
+    assert {one.name for one in plan.traits} == set(TRAITS) and all(one.fills_back for one in plan.traits)
+    assert plan.log_rows == 1
