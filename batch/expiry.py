@@ -17,7 +17,7 @@ from millrace.expiry_of_speed import drop_files, expire_speed
 from millrace.faults import crash_point
 from millrace.lease import writer_lease
 from millrace.settings import BatchSettings
-from millrace.tables.catalogue import EXPIRED_ROWS, REFUSED_ROWS, SEGMENT_MEMBERS, Table, entity_table, profiles_table
+from millrace.tables.catalogue import EXPIRED_ROWS, REFUSED_ROWS, SEGMENT_MEMBERS, Table, entity_table, profiles_table, rows_table
 from millrace.tables.delta import TenantTables, conform
 from millrace.times import micros
 from millrace.traits.dead_tiles import Gone
@@ -88,6 +88,7 @@ def _delete(tables: TenantTables, one: Emptied, until: Gone) -> None:
 
 
 def drop_served_files(tables: TenantTables, definitions: Definitions, settings: BatchSettings) -> None:
-    """Deletes files of serving tables that are no longer read. The caller has published without what was over, and holds their lease."""
-    for table in (profiles_table(definitions.views["person"]), SEGMENT_MEMBERS):
+    """Deletes files of serving tables that are no longer read, where a source has a term. The caller has published without what was over, and holds their lease."""
+    served = [rows_table(name, view) if view.keyed.parts else profiles_table(view) for name, view in definitions.views.items()]
+    for table in (*served, SEGMENT_MEMBERS) if definitions.terms else ():
         drop_files(tables, table, settings.keep_files)

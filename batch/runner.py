@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from batch.build import build
+from batch.expiry import drop_served_files
 from batch.rollback import roll_back
 from batch.serving_tables import write_serving_tables
 from millrace.definitions import Definitions
@@ -102,6 +103,7 @@ class BatchRunner:
                 run.counts = {"manifest_id": manifest.manifest_id, "cut": manifest.cut, "kind": manifest.kind}
                 if action != "rollback":
                     run.counts |= self._write_serving(touched=False)
+                    drop_served_files(self._tables, self._definitions, self._settings)
         except NothingToDo as nothing:
             log.info("nothing to build reason=%s", nothing)
         except MillraceError as error:

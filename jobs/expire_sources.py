@@ -5,12 +5,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from functools import partial
 
 from batch.build import build, check_work
 from batch.expiry import drop_served_files, expire_sources
-from batch.members import counted, publish_members
-from batch.profiles import publish_profiles
+from batch.serving_tables import write_serving_tables
 from jobs import job, log_to_stderr
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
@@ -45,8 +43,7 @@ def main(argv: list[str] | None = None) -> None:
                 check_work(tables, definitions, full=False)
                 spark = create_session("expire_sources", **dict(settings.spark))
                 run.counts |= {"manifest_id": build(spark, tables, definitions, settings=settings.batch).manifest_id}
-                profiles = partial(publish_profiles, lambda: spark, tables, settings=settings.batch)
-                run.counts |= counted({"profiles": profiles, "segment_members": partial(publish_members, tables, definitions=definitions)})
+                run.counts |= write_serving_tables(lambda: spark, tables, settings=settings.batch, definitions=definitions)
                 drop_served_files(tables, definitions, settings.batch)
         except LeaseHeld:
             print(json.dumps({"left": "batch version: a batch layer runs, whose next build is without what is over"}), flush=True)
