@@ -15,7 +15,7 @@ from serving.store.layout import Layout, decode, encode
 from serving.store.persons import Persons as StorePersons
 from serving.store.plan import Plan
 from tests.laws.batch_nodes import BatchNodes
-from tests.laws.histories import DAY, HOUR, MINUTE, SECRET, Record, history
+from tests.laws.histories import DAY, HOUR, MINUTE, SECRET, START, Record, history
 from tests.laws.law import chooser, law
 from tests.laws.oracle import Event, answers, persons_of, read_log, rules_of
 from tests.laws.oracle_parties import term_of
@@ -117,3 +117,18 @@ def test_what_was_over_when_it_came_is_rejected_and_no_term_begins_in_the_future
     for record, at in zip(ordered, found["event_time"].cast(pa.int64()).to_pylist(), strict=True):
         assert record.position not in times or times[record.position] == at
         assert record.position not in times or not definitions.terms.get(record.source or "kafka") or at <= record.received_at
+
+
+def test_a_record_is_over_from_the_very_microsecond_on_which_its_term_ends():
+    definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": {"all": {"op": "count"}}}}, "sources": {"dmp": {"party": "third", "retention": "1d"}}})
+    said = b'{"type": "page", "messageId": "m", "userId": "u1", "timestamp": "2026-03-01T00:00:00Z"}'
+    came = [START + DAY - 1, START + DAY, START + DAY, START - 1]
+    table = pa.table(
+        {
+            "partition": pa.array([0] * 4, pa.int32()), "offset": pa.array(range(4), pa.int64()), "received_at": pa.array(came, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            "source": ["dmp", "dmp", "http", "dmp"], "payload": pa.array([said] * 4, pa.binary()),
+        }
+    )  # fmt: skip
+    found = Standardizer((), SECRET, terms=definitions.terms).standardize(table)
+    assert found["reason"].to_pylist() == [None, "expired", None, None]
+    assert found["event_time"].cast(pa.int64()).to_pylist() == [START, START, START, START - 1], "a term begins no later than the record came"

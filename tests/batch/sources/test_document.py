@@ -16,7 +16,9 @@ from millrace.definitions import load_definitions
 from millrace.events.pulls import AnyPull
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "sources.md").read_text(encoding="utf-8")
-DECLARED = {name: source for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL) for name, source in yaml.safe_load(block).items()}
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)]
+DECLARED = {name: source for block in BLOCKS if "person" not in block for name, source in block.items()}
+(VIEWS,) = [block for block in BLOCKS if "person" in block]
 
 
 def block(language: str) -> str:
@@ -41,6 +43,14 @@ def declare(pulled, name: str) -> Any:
 def test_every_declaration_of_the_document_is_sound(pulled):
     (pulled.definitions / "sources.yml").write_text(yaml.safe_dump(DECLARED), encoding="utf-8")
     assert set(load_definitions(pulled.definitions).sources) == set(DECLARED)
+
+
+def test_the_traits_of_the_document_count_what_it_says(pulled):
+    (pulled.definitions / "sources.yml").write_text(yaml.safe_dump(DECLARED), encoding="utf-8")
+    (pulled.definitions / "views.yml").write_text(yaml.safe_dump(VIEWS), encoding="utf-8")
+    traits = load_definitions(pulled.definitions).views["person"].traits
+    assert {name: trait.of_sources[0].operator for name, trait in traits.items()} == {"city": "not_in", "city_of_dmp": "in"}
+    assert (traits["city_of_dmp"].of_sources[0].value, traits["city_of_dmp"].span.name) == (["dmp"], "720h")
 
 
 def test_the_file_of_orders_becomes_the_events_that_are_declared(pulled):
