@@ -35,6 +35,8 @@ CRASH_POINTS = (
     "segments.appended",  # serving/segment_changes has the batch, Kafka has not
     "segments.published",  # the broker has acknowledged the batch, the state does not know
     "segments.delivered",  # the state knows that the batch is delivered
+    "health.judged",  # windows are counted and judged, nobody has their rows
+    "health.appended",  # serving/data_health has them, no alert is raised
 )
 
 VARIABLE = "MILLRACE_CRASH_AT"

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from millrace.definitions import DEFAULT_DIRECTORY
 from millrace.errors import ConfigurationError
 from millrace.local.processes import split_address
-from millrace.spans import Span
+from millrace.spans import Span, span_text
 
 
 def _address(text: str) -> str:
@@ -180,6 +180,22 @@ class SegmentSettings(Section):
     delivery_timeout: Seconds = setting(10, "How long Kafka may take to acknowledge changes before they are sent again. Nothing is lost meanwhile: they stay in the outbox.")
 
 
+class HealthSettings(Section):
+    """Data health, watched by jobs.watch_data_health."""
+
+    window: Annotated[Span, Field(ge=60)] = setting(
+        3_600,
+        "Length of the windows in which sources are measured, by the time the broker received a record; whole seconds, and what a day is made of. An hour has enough records to compare and shows a silence soon.",
+    )
+    poll: Pause = setting(2, "How often it looks for new epochs and judges promises of freshness. One look costs some 50 µs; promises are of minutes.")
+
+    @model_validator(mode="after")
+    def _divides_the_day(self) -> "HealthSettings":
+        if self.window % 1 or (86_400 % self.window and self.window % 86_400):
+            raise ValueError(f"window is {span_text(self.window)}; allowed is what a day is made of, or whole days, such as 15m, 1h or 1d")
+        return self
+
+
 class SparkSettings(Section):
     """Spark of a job that starts it by itself. Under spark-submit its own options decide master and memory; conf/spark-defaults.conf holds everything else."""
 
@@ -206,6 +222,7 @@ class Settings(Section):
     batch: BatchSettings = BatchSettings()
     api: ApiSettings = ApiSettings()
     segments: SegmentSettings = SegmentSettings()
+    health: HealthSettings = HealthSettings()
     spark: SparkSettings = SparkSettings()
 
 

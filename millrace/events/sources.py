@@ -56,7 +56,8 @@ class Source(BaseModel):
     log/rejected, ``flag`` accepts it with its violations beside it. ``party``: whose data it is. ``purpose``: what for it may be used; shown, nothing depends on it.
     ``retention``: its term, after which nothing of it is left (ADR 0028); absent: kept.
     ``do_not_track``: what becomes of what a browser sends with DNT or Sec-GPC (ADR 0023). ``webhook``: how the bodies of a plain webhook become events.
-    ``pull``: where rows are fetched that nobody sends (ADR 0025)."""
+    ``pull``: where rows are fetched that nobody sends (ADR 0025). ``freshness``: how long the log may be without a new record of it; beyond, the promise is broken
+    until the next one (ADR 0027)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,6 +69,7 @@ class Source(BaseModel):
     do_not_track: Literal["keep", "anonymous", "drop"] = "anonymous"
     webhook: Webhook | None = None
     pull: AnyPull | None = None
+    freshness: _Limit | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Source":

@@ -12,6 +12,7 @@ import pyarrow as pa
 from millrace.tables.column_types import IDENTIFIER, NUMBER, POSITION, TIME, VIOLATIONS
 from millrace.tables.expired import EXPIRED
 from millrace.tables.feature_sets import FEATURE_SNAPSHOT
+from millrace.tables.health import DATA_HEALTH, SOURCE_FRESHNESS
 from millrace.tables.quality import ALERT, PLAN, REPLAY
 from millrace.tables.segments import SEGMENT_CHANGE, SEGMENT_MEMBER, SEGMENT_SETTLEMENT, SEGMENT_THRESHOLD
 from millrace.tables.sources import ENTITY, REFUSED_ROW, SOURCE_POSITION
@@ -150,6 +151,8 @@ SEGMENT_CHANGES = Table("serving/segment_changes", SEGMENT_CHANGE, ("batch", "at
 SEGMENT_SETTLEMENTS = Table("serving/segment_settlements", SEGMENT_SETTLEMENT, ("manifest_id",))
 SEGMENT_MEMBERS = Table("serving/segment_members", SEGMENT_MEMBER, ("segment", "person_id"))
 SEGMENT_THRESHOLDS = Table("serving/segment_thresholds", SEGMENT_THRESHOLD, ("manifest_id",))
+HEALTH = Table("serving/data_health", DATA_HEALTH, ("window", "window_end"), hot=True)
+FRESHNESS = Table("serving/source_freshness", SOURCE_FRESHNESS, ("since",))
 FEATURE_SNAPSHOTS = Table("ml/feature_snapshots", FEATURE_SNAPSHOT, ("made_at",))
 OPS_RUNS = Table("ops/runs", RUNS, ("started_at",))
 OPS_ALERTS = Table("ops/alerts", ALERT, ("raised_at",))

@@ -16,6 +16,8 @@ ALERT = pa.schema(
     [
         ("raised_at", TIME), ("source", pa.string()), ("kind", pa.string()), ("action", pa.string()), ("until", TIME), ("epoch", pa.int64()),
         ("received", pa.int64()), ("rejected", pa.int64()), ("share", pa.float64()), ("since", TIME), ("reasons", pa.string()),
+        ("sentence", pa.string()),
     ]
 )  # fmt: skip
-"""A source went over a limit of its breaker. ``action``: pause (the collector refuses it ``until``) or flag; ``reasons``: JSON of rejects by reason."""
+"""A source went over a limit of its breaker, left an expected band, or broke its promise of freshness. ``action``: pause (the collector refuses it ``until``) or flag;
+``reasons``: JSON of rejects by reason."""

@@ -30,6 +30,7 @@ class LedgerTail:
         self._sums = {name: array("q", [0]) for name in (*_COUNTS, _WITH_TERM)}
         """Sums of the counts up to each epoch: 32 bytes an epoch."""
         self._committed_at = array("q", [0])
+        self._received_until = array("q", [0])
         self._hash_since: list[int] = []
         self._hashes: list[str] = []
 
@@ -70,6 +71,16 @@ class LedgerTail:
         """When the epoch came to exist, in microseconds; 0 for no epoch."""
         return self._committed_at[epoch]
 
+    def first_received_since(self, at: int) -> int:
+        """The first epoch with a record that the broker received at ``at`` (microseconds) or later; the one after the head when there is none."""
+        later = np.flatnonzero(np.frombuffer(self._received_until[1 : self.head + 1], dtype=np.int64) >= at)
+        return int(later[0]) + 1 if len(later) else self.head + 1
+
+    @property
+    def ends(self) -> dict[tuple[str, int], int]:
+        """End offset (exclusive) of each topic and partition at the head."""
+        return dict(self._ends)
+
     def first_other(self, after: int, known: set[str]) -> int | None:
         """First epoch after ``after`` that was written under definitions not in ``known`` (hashes)."""
         start = max(bisect_right(self._hash_since, after + 1) - 1, 0)
@@ -101,9 +112,11 @@ class LedgerTail:
             counts = np.zeros(epoch_count, np.int64)
             np.add.at(counts, epochs, rows[name].fill_null(0).to_numpy())
             self._sums[name].frombytes((np.cumsum(counts) + self._sums[name][-1]).tobytes())
-        times = np.zeros(epoch_count, np.int64)
-        np.maximum.at(times, epochs, rows["committed_at"].cast(pa.int64()).fill_null(0).to_numpy())
-        self._committed_at.frombytes(times.tobytes())
+        received = pc.coalesce(rows["received_until"], rows["committed_at"])
+        for column, kept in ((rows["committed_at"], self._committed_at), (received, self._received_until)):
+            times = np.zeros(epoch_count, np.int64)
+            np.maximum.at(times, epochs, column.cast(pa.int64()).fill_null(0).to_numpy())
+            kept.frombytes(times.tobytes())
         self._note_definitions(rows)
         self.head += epoch_count
 

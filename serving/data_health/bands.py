@@ -1,0 +1,124 @@
+"""The band a value is expected in, from the values of earlier windows: robust, by hour of the week, else by hour of the day, else by all of them. judging.py calls it.
+
+How: each earlier value is compared with the median of the others of its hour (left out itself), on the measure's scale; the spread is what makes half of these
+differences smaller than 0.6745 of it, chance of each allowed for. So an outlier in ten does not widen it, and it is that of a forecast, not of a fit.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+from serving.data_health.scales import RARE, Scale
+
+ENOUGH = 24
+"""Windows without which nothing is expected."""
+WEEK, DAY, HOUR = 604_800, 86_400, 3_600
+_QUARTILE = 0.6745**2
+_EFFICIENCY = 0.37
+"""Of the median of absolute differences, beside the standard deviation: so many of the windows count for how well the spread is known."""
+_OF_WEEK, _OF_DAY = 3, 5
+"""Values of the same hour of a week, or of a day, from which on they are taken."""
+
+
+class Past(NamedTuple):
+    """Earlier windows in order: start in seconds, and what was found."""
+
+    starts: np.ndarray
+    observed: np.ndarray
+    records: np.ndarray
+    noise: np.ndarray
+
+
+class Band(NamedTuple):
+    """``low`` ≤ expected ≤ ``high``; ``windows`` it was learned from, and ``by`` which of them: hour_of_week, hour_of_day or all."""
+
+    low: float
+    high: float
+    windows: int
+    by: str
+
+
+class _Level(NamedTuple):
+    """Where the middle lies, and the differences of earlier values from theirs with their own middles."""
+
+    low: float
+    high: float
+    differences: np.ndarray
+    middles: np.ndarray
+    rows: np.ndarray
+    by: str
+
+
+def band_of(past: Past, scale: Scale, *, start: int, records: int, noise: float, allowance: float = 0.0) -> Band | None:
+    """The band of a window that starts at ``start`` (seconds) and stands on so many records; None while there are fewer than ``ENOUGH``. ``allowance``: what chance
+    may add at the high end beyond the scale's own."""
+    if len(past.starts) < ENOUGH:
+        return None
+    values = scale.of(past.observed, past.records, past.noise)
+    level = _by_week(past, values, start) or _by_day(past, values, start) or _by_all(values)
+    spread = _spread(level, scale, past)
+    reach = _reach(len(level.rows))
+    one, own = np.array([records]), np.array([noise])
+    ends = []
+    for middle, side in ((level.low, -1), (level.high, 1)):
+        variance = scale.chance(one, own)[0] + spread**2 * scale.growth(np.array([middle]))[0]
+        ends.append(float(middle + side * reach * np.sqrt(variance)))
+    low = scale.back(ends[0], records) if scale.is_two_sided else 0.0
+    high = max(scale.back(ends[1], records), scale.rare(scale.back(level.high, records), records))
+    return Band(low, high + allowance, len(past.starts), level.by)
+
+
+def _by_week(past: Past, values: np.ndarray, start: int) -> _Level | None:
+    cells, cell = past.starts % WEEK // HOUR, start % WEEK // HOUR
+    if np.count_nonzero(cells == cell) < _OF_WEEK:
+        return None
+    rows, middles = _others(cells, values, _OF_WEEK)
+    if len(rows) < ENOUGH:
+        return None
+    middle = float(np.median(values[cells == cell]))
+    return _Level(middle, middle, values[rows] - middles, middles, rows, "hour_of_week")
+
+
+def _by_day(past: Past, values: np.ndarray, start: int) -> _Level | None:
+    """A weekend is in the band, for it is one of the days that were seen: from the least to the most of them."""
+    cells, cell = past.starts % DAY // HOUR, start % DAY // HOUR
+    same = values[cells == cell]
+    if len(same) < _OF_DAY or start - int(past.starts[0]) < WEEK:
+        return None
+    rows, middles = _others(cells, values, _OF_DAY)
+    if len(rows) < ENOUGH:
+        return None
+    return _Level(float(same.min()), float(same.max()), values[rows] - middles, middles, rows, "hour_of_day")
+
+
+def _by_all(values: np.ndarray) -> _Level:
+    """From the least to the most of all; how far a value lies from the one before says how steady they are, whatever the hour."""
+    middles = (values[1:] + values[:-1]) / 2
+    return _Level(float(values.min()), float(values.max()), np.diff(values) / np.sqrt(2), middles, np.arange(1, len(values)), "all")
+
+
+def _others(cells: np.ndarray, values: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose cell has at least so many values, and for each the median of the others there."""
+    order = np.lexsort((values, cells))
+    ordered, sizes = values[order], np.unique(cells, return_counts=True)[1]
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    size, place = np.repeat(sizes, sizes), np.arange(len(values)) - first
+    lower, upper = (size - 2) // 2, (size - 1) // 2
+    usable = size >= least
+    lower, upper = (first + lower + (lower >= place))[usable], (first + upper + (upper >= place))[usable]
+    return order[usable], (ordered[lower] + ordered[upper]) / 2
+
+
+def _spread(level: _Level, scale: Scale, past: Past) -> float:
+    """Half of the differences are smaller than 0.6745 of it and of their own chance together: of each the spread at which it would be just so, then their median."""
+    chance = scale.chance(past.records[level.rows], past.noise[level.rows])
+    growth = np.maximum(scale.growth(level.middles), 1e-9)
+    return float(np.sqrt(max(np.median((level.differences**2 / _QUARTILE - chance) / growth), scale.smallest**2)))
+
+
+@lru_cache(4096)
+def _reach(windows: int) -> float:
+    """In spreads: further while the spread itself is known from few windows (Student's t)."""
+    return float(t.isf(RARE, max(4.0, _EFFICIENCY * windows)))
