@@ -1,4 +1,4 @@
-"""The parts of Millrace on one machine: broker, collector, the one Spark driver, the follower of segments, API. Addresses in, parts for the supervisor out; jobs/run_local.py calls it."""
+"""The parts of Millrace on one machine: broker, collector, the one Spark driver, the follower of segments, the watch of data health, API. Addresses in, parts for the supervisor out; jobs/run_local.py calls it."""
 
 import json
 import math
@@ -42,6 +42,7 @@ def local_parts(root: Path, tenant: str, *, definitions: Path, batch_every: str,
         _part("collector", ["collect_events", *where, "--listen", addresses.collector, *kafka, *rules], _answers(addresses.collector), needs=("broker",)),
         _part("driver", ["stream_events", *where, *kafka, *rules, "--with-batch", "--batch-every", batch_every], _holds_pid(ready_file), needs=("broker",), start_s=math.inf),
         _part("segments", ["follow_segments", *where, *kafka, *rules], _holds_pid(root / tenant / "segments" / "ready"), needs=("broker",), start_s=math.inf),
+        _part("health", ["watch_data_health", *where, *kafka, *rules], _holds_pid(root / tenant / "data_health" / "ready"), needs=("broker",), start_s=math.inf),
         _part("api", ["serve_profiles", *where, *rules, "--listen", addresses.api], _answers(addresses.api), needs=("broker",), start_s=math.inf),
     ]
 

@@ -1,4 +1,4 @@
-"""The API of one tenant as an ASGI application: profiles, views, features, segments, identity, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
+"""The API of one tenant as an ASGI application: profiles, views, features, segments, identity, data health, receipts, batches, status. server.py and the tests build it; ``/docs`` shows it."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +11,7 @@ from serving.api.access import Access
 from serving.api.batches import BatchRequests, batch_routes
 from serving.api.bodies import Bounded
 from serving.api.candidates import candidate_routes
+from serving.api.data_health import data_health_routes
 from serving.api.decisions import decision_routes
 from serving.api.description import DESCRIPTION, REFUSALS, describe_structs
 from serving.api.features import feature_routes
@@ -20,6 +21,8 @@ from serving.api.profiles import profile_routes
 from serving.api.refusals import ApiError, not_found, refused
 from serving.api.segments import Segments, segment_routes
 from serving.api.views import view_routes
+from serving.data_health.answering import DataHealth
+from serving.data_health.figures import HealthFigures
 from serving.explain.answering import Identities
 from serving.segments.watching import Declared
 from serving.store.store import Store
@@ -38,7 +41,9 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     app = FastAPIOffline(title="Millrace", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False, responses=REFUSALS)
     access, figures = Access(keys), Figures(store)
     identities = Identities(store.tables, store.definitions, keys.token_secret, store.sealer)
-    segments = Segments(store, declared or Declared(store.definitions))
+    declared = declared or Declared(store.definitions)
+    segments, health = Segments(store, declared), DataHealth(store.tables)
+    figures.add(HealthFigures(health, lambda: declared.definitions().sources, store.clock))
     app.include_router(segment_routes(segments, keys.token_secret, access))
     app.include_router(profile_routes(store, keys.token_secret, access, identities, segments.judges))
     app.include_router(feature_routes(store, keys.token_secret, access))
@@ -47,6 +52,7 @@ def build_app(store: Store, keys: TenantKeys, *, requests: BatchRequests | None 
     app.include_router(batch_routes(store, access, requests or BatchRequests(store.tables)))
     app.include_router(decision_routes(store, keys.token_secret, access))
     app.include_router(candidate_routes(store, access))
+    app.include_router(data_health_routes(store, health, access))
     app.include_router(operation_routes(store, access, figures))
     app.add_middleware(Bounded)
     app.add_middleware(Measured, figures=figures)

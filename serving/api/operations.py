@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from serving.api.access import Access
 from serving.api.refusals import json_answer
@@ -36,6 +37,10 @@ class Figures:
         }
         for name, (help_text, read) in gauges.items():
             Gauge(name, help_text, registry=registry).set_function(read)
+
+    def add(self, collector: Collector) -> None:
+        """Figures of another part, asked for with these."""
+        self._registry.register(collector)
 
     def note(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()

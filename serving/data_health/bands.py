@@ -94,9 +94,10 @@ def _by_day(past: Past, values: np.ndarray, start: int) -> _Level | None:
 
 
 def _by_all(values: np.ndarray) -> _Level:
-    """From the least to the most of all; how far a value lies from the one before says how steady they are, whatever the hour."""
-    middles = (values[1:] + values[:-1]) / 2
-    return _Level(float(values.min()), float(values.max()), np.diff(values) / np.sqrt(2), middles, np.arange(1, len(values)), "all")
+    """From the least to the most of all but the outermost one of a day at each end (the window in which the log begins is never whole); how far a value lies from the
+    one before says how steady they are, whatever the hour."""
+    middles, ordered, left = (values[1:] + values[:-1]) / 2, np.sort(values), max(1, len(values) // ENOUGH)
+    return _Level(float(ordered[left]), float(ordered[-1 - left]), np.diff(values) / np.sqrt(2), middles, np.arange(1, len(values)), "all")
 
 
 def _others(cells: np.ndarray, values: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,12 +17,11 @@ import pyarrow.compute as pc
 from millrace.tables.catalogue import HEALTH
 from millrace.tables.delta import TenantTables
 from serving.data_health.bands import Past
-from serving.data_health.measures import MIXES, RECEIVED, REJECTS
+from serving.data_health.measures import ANOMALY, MIXES, NORMAL, RECEIVED, REJECTS
 
 SPAN = 28 * 86_400
 """Seconds of history that count: four of each hour of the week."""
 ADOPTED = 3 * 86_400
-ANOMALY, NORMAL, LEARNING = "anomaly", "normal", "learning"
 Key = tuple[str, str, str | None]
 """Source, measure, what it is about."""
 _COLUMNS = ("source", "measure", "about", "window_start", "window_end", "observed", "records", "noise", "state", "anomaly_since", "history_since", "details")

@@ -8,13 +8,16 @@ from millrace.times import MICROS, instant_of
 from serving.data_health.bands import Band, band_of
 from serving.data_health.divergence import divergence
 from serving.data_health.fields import Field
-from serving.data_health.history import ANOMALY, LEARNING, NORMAL, History, Point, Series
+from serving.data_health.history import History, Point, Series
 from serving.data_health.measures import (
+    ANOMALY,
     DUPLICATES,
     EVENT_MIX,
+    EVERYBODY,
     LATE,
+    LEARNING,
     MEDIAN,
-    MIXES,
+    NORMAL,
     NULLS,
     P95,
     RECEIVED,
@@ -28,8 +31,6 @@ from serving.data_health.scales import Counts, Distances, Scale, Shares, Times
 from serving.data_health.sentences import sentence_of
 from serving.data_health.tally import Tally
 
-EVERYBODY = "*"
-"""The tenant as a whole: no source can be called that."""
 SCALES: Mapping[str, Scale] = {
     RECEIVED: Counts(), **dict.fromkeys((REJECTS, DUPLICATES, LATE, NULLS), Shares()), **dict.fromkeys((MEDIAN, P95), Times()),
     **dict.fromkeys((EVENT_MIX, TYPE_MIX, VALUE_MIX), Distances()),
@@ -98,8 +99,3 @@ def _state(one: Measured, band: Band | None) -> str:
 
 def _began(series: Series, state: str, window: Window) -> int | None:
     return None if state != ANOMALY else window.start if series.anomaly_since is None else series.anomaly_since
-
-
-def is_mix(measure: str) -> bool:
-    """Whether it tells how far a mix lies from history."""
-    return measure in MIXES

@@ -18,6 +18,9 @@ MEDIAN, P95 = "lateness_median", "lateness_p95"
 NULLS = "null_share"
 EVENT_MIX, TYPE_MIX, VALUE_MIX = "event_mix", "type_mix", "value_mix"
 MIXES = (EVENT_MIX, TYPE_MIX, VALUE_MIX)
+EVERYBODY = "*"
+"""The tenant as a whole: no source can be called that."""
+ANOMALY, NORMAL, LEARNING = "anomaly", "normal", "learning"
 MOST_SHOWN = 200
 """Names of a mix that are kept; the others are one."""
 

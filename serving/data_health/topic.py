@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 SKEW = 30 * MICROS
 """So much the clocks of this machine and the broker may differ."""
 ASK_S = 5.0
+BOOTSTRAP_MS = 4_000
 
 
 class Topic(Protocol):
@@ -56,7 +57,7 @@ class KafkaTopic:
         consumer: KafkaConsumer | None = None
         while not self._stop.is_set():
             try:
-                consumer = consumer or KafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+                consumer = consumer or KafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False, bootstrap_timeout_ms=BOOTSTRAP_MS)
                 self._found = self._ends(consumer)
                 self.problem = None
             except (KafkaError, OSError) as error:

@@ -39,11 +39,12 @@ def test_the_catalogue_and_the_code_name_the_same_crash_points():
 def test_every_crash_point_has_a_test_that_dies_there():
     from tests.faults.test_crashes import BATCH, COLLECTOR, SPEED
     from tests.faults.test_expiry_crashes import EXPIRY
+    from tests.faults.test_health_crashes import HEALTH
     from tests.faults.test_pull_crashes import PULL
     from tests.faults.test_replay_crashes import REPLAY
     from tests.faults.test_segment_crashes import SEGMENTS
 
-    assert sorted([*SPEED, *BATCH, *COLLECTOR, *SEGMENTS, *REPLAY, *PULL, *EXPIRY]) == sorted(CRASH_POINTS)
+    assert sorted([*SPEED, *BATCH, *COLLECTOR, *SEGMENTS, *REPLAY, *PULL, *EXPIRY, *HEALTH]) == sorted(CRASH_POINTS)
 
 
 def run(code: str, armed: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ TREE = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((TREE / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (TREE / "Dockerfile").read_text()
-PARTS = {"kafka", "collector", "spark-master", "spark-worker", "speed", "batch", "segments", "api"}
+PARTS = {"kafka", "collector", "spark-master", "spark-worker", "speed", "batch", "segments", "health", "api"}
 JOB = re.compile(r"(?:python -m jobs\.|jobs/)(?P<name>\w+)")
 
 each_service = pytest.mark.parametrize("name", SERVICES)

@@ -22,7 +22,7 @@ LOST_FOR = 100
 PARTS = {
     "broker": "jobs.run_broker", "java of the broker": "kafka.Kafka", "collector": "jobs.collect_events", "driver": "jobs.stream_events",
     "java of the driver": "org.apache.spark.deploy.SparkSubmit", "standardising of the driver": "speed.standardizing", "api": "jobs.serve_profiles",
-    "segments": "jobs.follow_segments",
+    "segments": "jobs.follow_segments", "health": "jobs.watch_data_health",
 }  # fmt: skip
 """What tells each process from the others: a word of its command line."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from millrace.tables.ledger import read_ledger
-from serving.data_health.judging import EVERYBODY
+from serving.data_health.measures import EVERYBODY
 from tests.serving.data_health.logged import HOUR, Log, random_epochs, run, watch
 from tests.tiers import LAW_EXAMPLES, SEED
 

@@ -19,7 +19,7 @@ def parts(root: Path) -> dict[str, object]:
 
 def test_the_broker_is_the_first_part_and_all_others_wait_for_it(tmp_path: Path) -> None:
     made = parts(tmp_path)
-    others = dict.fromkeys(("collector", "driver", "segments", "api"), ("broker",))
+    others = dict.fromkeys(("collector", "driver", "segments", "health", "api"), ("broker",))
     assert {name: part.needs for name, part in made.items()} == {"broker": (), **others}
 
 
@@ -48,7 +48,7 @@ def test_the_driver_is_ready_when_the_file_names_its_own_process(tmp_path: Path)
     assert driver.ready(42)
 
 
-@pytest.mark.parametrize("name", ["broker", "collector", "driver", "segments", "api"])
+@pytest.mark.parametrize("name", ["broker", "collector", "driver", "segments", "health", "api"])
 def test_a_job_knows_the_options_it_is_started_with(name: str, tmp_path: Path) -> None:
     command = parts(tmp_path)[name].argv
     shown = subprocess.run([*command[:3], "--help"], capture_output=True, text=True, check=True).stdout
