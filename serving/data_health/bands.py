@@ -1,4 +1,5 @@
-"""The band a value is expected in, from the values of earlier windows: robust, by hour of the week, else by hour of the day, else by all of them. judging.py calls it.
+"""The band a value is expected in, from the values of earlier windows: robust, by hour of the week where that tells more than all windows do, by hour of the day
+while there are too few weeks, by all of them while there are too few days. judging.py calls it.
 
 How: each earlier value is compared with the median of the others of its hour (left out itself), on the measure's scale; the spread is what makes half of these
 differences smaller than 0.6745 of it, chance of each allowed for. So an outlier in ten does not widen it, and it is that of a forecast, not of a fit.
@@ -18,6 +19,8 @@ WEEK, DAY, HOUR = 604_800, 86_400, 3_600
 _QUARTILE = 0.6745**2
 _EFFICIENCY = 0.37
 """Of the median of absolute differences, beside the standard deviation: so many of the windows count for how well the spread is known."""
+_COMPARED = (0.5, 0.975)
+"""Quantiles of the differences by which two middles are compared: half of the windows, and all but a few, for a weekend is two days of seven."""
 _OF_WEEK, _OF_DAY = 3, 5
 """Values of the same hour of a week, or of a day, from which on they are taken."""
 
@@ -57,7 +60,8 @@ def band_of(past: Past, scale: Scale, *, start: int, records: int, noise: float,
     if len(past.starts) < ENOUGH:
         return None
     values = scale.of(past.observed, past.records, past.noise)
-    level = _by_week(past, values, start) or _by_day(past, values, start) or _by_all(values)
+    hourly = _by_week(past, values, start)
+    level = _plainer(hourly, values, scale, past) if hourly else _by_day(past, values, start) or _by_all(values)
     spread = _spread(level, scale, past)
     reach = _reach(len(level.rows))
     one, own = np.array([records]), np.array([noise])
@@ -79,6 +83,21 @@ def _by_week(past: Past, values: np.ndarray, start: int) -> _Level | None:
         return None
     middle = float(np.median(values[cells == cell]))
     return _Level(middle, middle, values[rows] - middles, middles, rows, "hour_of_week")
+
+
+def _plainer(hourly: _Level, values: np.ndarray, scale: Scale, past: Past) -> _Level:
+    """The median of all windows, where those of the hours of the week tell no more: hundreds of windows know it better than four. What recurs at an hour stays in the
+    band: it reaches from one median to the other."""
+    middle = float(np.median(values))
+    plain = _Level(min(middle, hourly.low), max(middle, hourly.high), values - middle, np.full(len(values), middle), np.arange(len(values)), "all")
+    sizes = [np.quantile(np.abs(_standard(level, scale, past)), _COMPARED) for level in (plain, hourly)]
+    return plain if (sizes[0] <= sizes[1]).all() else hourly
+
+
+def _standard(level: _Level, scale: Scale, past: Past) -> np.ndarray:
+    """Differences beside what chance, and the smallest spread that is believed, make of them."""
+    chance = scale.chance(past.records[level.rows], past.noise[level.rows])
+    return level.differences / np.sqrt(chance + scale.smallest**2 * scale.growth(level.middles) + 1e-12)
 
 
 def _by_day(past: Past, values: np.ndarray, start: int) -> _Level | None:

@@ -1,6 +1,7 @@
 """What each measure of each source has been, window by window: what bands are learned from. judging.py asks and adds; it is read from serving/data_health at a start.
 
-An anomaly is not learned: its window is in no band and in no mix of history. A change that stays is taken as the new usual after ``ADOPTED`` seconds in which at
+An anomaly is not learned at once: its window is in no band for ``DOUBTED`` seconds, and never in a mix of history. Then it is one of the four of its hour of the week,
+and moves their median only when it has recurred: a mailing each Monday is usual by its third. A change that stays is taken as the new usual after ``ADOPTED`` seconds in which at
 least half of the windows were anomalies: the series then begins anew and says `learning` until it knows enough.
 """
 
@@ -21,6 +22,7 @@ from serving.data_health.measures import ANOMALY, MIXES, NORMAL, RECEIVED, REJEC
 
 SPAN = 28 * 86_400
 """Seconds of history that count: four of each hour of the week."""
+DOUBTED = 7 * 86_400
 ADOPTED = 3 * 86_400
 Key = tuple[str, str, str | None]
 """Source, measure, what it is about."""
@@ -39,16 +41,17 @@ class Point(NamedTuple):
 
 
 class Learned:
-    """Numbers of windows in order, in one block of memory: start, observed, records and noise. New ones come at the end, old ones go at the front."""
+    """Numbers of windows in order, in one block of memory: start, observed, records, noise, and from when on they count. New ones come at the end, old ones go at the
+    front."""
 
     def __init__(self) -> None:
-        self._block = np.empty((4, 64))
+        self._block = np.empty((5, 64))
         self._first = self._end = 0
 
     def add(self, *values: float) -> None:
         if self._end == self._block.shape[1]:
             kept = self._block[:, self._first : self._end]
-            self._block = np.empty((4, 2 * kept.shape[1] + 64))
+            self._block = np.empty((5, 2 * kept.shape[1] + 64))
             self._block[:, : kept.shape[1]] = kept
             self._first, self._end = 0, kept.shape[1]
         self._block[:, self._end] = values
@@ -57,8 +60,10 @@ class Learned:
     def forget(self, before: int) -> None:
         self._first += int(np.searchsorted(self._block[0, self._first : self._end], before))
 
-    def past(self) -> Past:
-        starts, observed, records, noise = self._block[:, self._first : self._end]
+    def past(self, start: int) -> Past:
+        """Those that count for a window that starts then."""
+        kept = self._block[:, self._first : self._end]
+        starts, observed, records, noise, _ = kept[:, kept[4] <= start]
         return Past(starts.astype(np.int64), observed, records, noise)
 
 
@@ -77,14 +82,19 @@ class Series:
     def past(self, start: int) -> Past:
         """The windows before one that starts then, as far as they count."""
         self._forget(start - SPAN)
-        return self.learned.past()
+        return self.learned.past(start)
 
     def add(self, point: Point, length: int) -> None:
         """Takes in a window of this length, and begins anew after one when anomalies have lasted."""
         self.points.append(point)
+        if point.observed is not None:
+            counts_from = point.start + (DOUBTED if point.state == ANOMALY else 0)
+            self.learned.add(point.start, point.observed, point.records, point.noise, counts_from)
         if point.state != ANOMALY:
             self.anomaly_since = None
-            self._learn(point)
+            if point.counts:
+                self.reference.update(point.counts)
+                self.mixed += 1
             return
         self.anomaly_since = point.start if self.anomaly_since is None else self.anomaly_since
         lately = list(takewhile(lambda one: one.start > point.start - ADOPTED and one.start >= self.since, reversed(self.points)))
@@ -94,13 +104,6 @@ class Series:
     def begin_anew(self, since: int) -> None:
         """Nothing before ``since`` counts any more."""
         self.since, self.reference, self.mixed, self.learned = since, Counter(), 0, Learned()
-
-    def _learn(self, point: Point) -> None:
-        if point.observed is not None:
-            self.learned.add(point.start, point.observed, point.records, point.noise)
-        if point.counts:
-            self.reference.update(point.counts)
-            self.mixed += 1
 
     def is_idle(self) -> bool:
         """Whether nothing but zeros has been seen in all that is remembered."""
