@@ -109,14 +109,19 @@ class Counting:
                     found[key].fields.setdefault(number, Counter()).update(_counts(values))
 
     def _keys(self, rows: pa.Table, times: np.ndarray) -> "Keys":
-        """Rows by window and source. A source whose name no declaration could have is one of the others."""
+        """Rows by window and source."""
         starts, window = np.unique(times // self._length * self._length, return_inverse=True)
         sources = pc.fill_null(rows["source"].combine_chunks(), OTHER).dictionary_encode()
-        names = [name if NAME.fullmatch(name) else OTHER for name in sources.dictionary.to_pylist()]
+        names = [called(name) for name in sources.dictionary.to_pylist()]
         source = np.array([sorted({*names}).index(name) for name in names] or [0], np.int64)[sources.indices.to_numpy()]
         codes = window * max(len(names), 1) + source
         order = np.argsort(codes, kind="stable")
         return Keys(order, list(_slices(codes[order], starts.tolist(), sorted({*names}), max(len(names), 1))))
+
+
+def called(source: str | None) -> str:
+    """The source as it is called here: one whose name no declaration could have is one of the others."""
+    return source if source is not None and NAME.fullmatch(source) else OTHER
 
 
 class Keys(NamedTuple):

@@ -21,11 +21,11 @@ from millrace.tables.delta import TenantTables
 from millrace.tables.ledger import DEFAULT_SHARD
 from millrace.times import MICROS, micros
 from serving.data_health.alerts import tell_anomalies, tell_breach, tell_untold
-from serving.data_health.counting import Counting, Tallies
+from serving.data_health.counting import Counting, Tallies, called
 from serving.data_health.freshness import Promises
 from serving.data_health.history import read_history
 from serving.data_health.judging import Row, Window, judge_window
-from serving.data_health.measures import RECEIVED
+from serving.data_health.measures import EVERYBODY, RECEIVED
 from serving.data_health.placing import NEVER, Place, Placing
 from serving.data_health.progress import Progress, tell_progress
 from serving.data_health.reading import Part, next_part
@@ -127,7 +127,7 @@ class HealthFollower:
             self._open.setdefault(key, Tally()).merge(tally)
         for rows in (part.events, part.rejected):
             for source in pc.unique(rows["source"]).to_pylist():
-                self._promises.received(source or "", rows.filter(pc.equal(rows["source"], source))["received_at"].cast(pa.int64()).to_numpy())
+                self._promises.received(called(source), rows.filter(pc.equal(rows["source"], source))["received_at"].cast(pa.int64()).to_numpy())
         self._taken = part.epoch
         log.info("counted epoch=%d records=%d windows=%d", part.epoch, len(times), len(self._open))
 
@@ -184,4 +184,5 @@ class HealthFollower:
 def last_received(tables: TenantTables) -> dict[str, int]:
     """When each source was last received (microseconds), of all windows that are final."""
     rows = tables.read(HEALTH, columns=["window", "source", "details"], where=(pc.field("measure") == RECEIVED) & (pc.field("observed") > 0)).sort_by("window")
-    return {row["source"]: micros(datetime.fromisoformat(json.loads(row["details"])["last_received_at"])) for row in rows.to_pylist()}
+    told = {row["source"]: micros(datetime.fromisoformat(json.loads(row["details"])["last_received_at"])) for row in rows.to_pylist()}
+    return {source: at for source, at in told.items() if source != EVERYBODY}
