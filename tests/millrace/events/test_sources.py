@@ -23,6 +23,14 @@ def test_a_source_has_what_the_file_says_and_the_rest_by_default(tmp_path):
     assert found.source("blog").mode == "flag"
 
 
+def test_a_promise_of_freshness_is_a_length_of_time(tmp_path):
+    found = load(tmp_path, "shop: {freshness: 15m}\n")
+    assert (found.source("shop").freshness, found.source("blog").freshness) == (900, None)
+    assert found.hash == load(tmp_path, "").hash
+    with pytest.raises(ConfigurationError, match=r"shop\.freshness: a length of time is needed"):
+        load(tmp_path, "shop: {freshness: often}\n")
+
+
 def test_sources_survive_json_and_change_no_hash_of_states(tmp_path):
     found = load(tmp_path, "shop: {mode: block, party: second, purpose: [service, analytics]}\n")
     assert Definitions.from_json(found.to_json()) == found

@@ -1,5 +1,6 @@
 """Following the ledger: the head is what is proven."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,15 @@ def test_the_first_epoch_under_other_definitions_is_found(tables: TenantTables) 
     assert [ledger.first_other(after, {"a"}) for after in (0, 2, 3, 5)] == [3, 3, 4, None]
     assert [ledger.first_other(after, {"a", "b"}) for after in (0, 4)] == [5, 5]
     assert ledger.first_other(2, {"b", "c"}) is None
+
+
+def test_it_knows_where_the_records_since_an_instant_begin_and_where_partitions_end(tables: TenantTables) -> None:
+    ledger = LedgerTail(tables)
+    assert ledger.first_received_since(0) == 1
+    for epoch, minute in ((1, 5), (2, 20), (3, None), (4, 10)):
+        at = None if minute is None else datetime(2026, 3, 1, 0, minute, tzinfo=UTC)
+        write(tables, epoch, epoch, epoch + 1, received_until=at, committed_at=datetime(2026, 3, 1, 0, minute or 15, 30, tzinfo=UTC))
+    ledger.poll()
+    instants = {minute: int(datetime(2026, 3, 1, 0, minute, tzinfo=UTC).timestamp() * 1_000_000) for minute in (0, 5, 6, 20, 21)}
+    assert [ledger.first_received_since(at) for at in instants.values()] == [1, 1, 2, 2, 5]
+    assert ledger.ends == {("t", 0): 5}
