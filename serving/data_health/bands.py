@@ -61,17 +61,23 @@ def band_of(past: Past, scale: Scale, *, start: int, records: int, noise: float,
         return None
     values = scale.of(past.observed, past.records, past.noise)
     hourly = _by_week(past, values, start)
-    level = _plainer(hourly, values, scale, past) if hourly else _by_day(past, values, start) or _by_all(values)
+    level = _plainer(hourly, values, scale, past) if hourly else _by_day(past, values, start) or _by_all(past, values, scale)
     spread = _spread(level, scale, past)
     reach = _reach(len(level.rows))
-    one, own = np.array([records]), np.array([noise])
-    ends = []
-    for middle, side in ((level.low, -1), (level.high, 1)):
-        variance = scale.chance(one, own)[0] + spread**2 * scale.growth(np.array([middle]))[0]
-        ends.append(float(middle + side * reach * np.sqrt(variance)))
-    low = scale.back(ends[0], records) if scale.is_two_sided else 0.0
-    high = max(scale.back(ends[1], records), scale.rare(scale.back(level.high, records), records))
+    chance = float(scale.chance(np.array([records]), np.array([noise]))[0])
+    lowest, highest = (_end(level.low, -reach, scale, spread, chance), _end(level.high, reach, scale, spread, chance))
+    low = scale.back(lowest, records) if scale.is_two_sided else 0.0
+    high = max(scale.back(highest, records), scale.rare(scale.back(level.high, records), records))
     return Band(low, high + allowance, len(past.starts), level.by)
+
+
+def _end(middle: float, reach: float, scale: Scale, spread: float, chance: float) -> float:
+    """So many spreads from the middle, each as large as it is at the end itself: half as much of what varies by a tenth is as far from it as twice as much."""
+    end = middle
+    for _ in range(8):
+        growth = float(scale.growth(np.array([end]))[0])
+        end = min(middle + reach * float(np.sqrt(chance + spread**2 * growth)), 20 * abs(middle) + 100)
+    return end
 
 
 def _by_week(past: Past, values: np.ndarray, start: int) -> _Level | None:
@@ -112,11 +118,14 @@ def _by_day(past: Past, values: np.ndarray, start: int) -> _Level | None:
     return _Level(float(same.min()), float(same.max()), values[rows] - middles, middles, rows, "hour_of_day")
 
 
-def _by_all(values: np.ndarray) -> _Level:
+def _by_all(past: Past, values: np.ndarray, scale: Scale) -> _Level:
     """From the least to the most of all but the outermost one of a day at each end (the window in which the log begins is never whole); how far a value lies from the
     one before says how steady they are, whatever the hour."""
     middles, ordered, left = (values[1:] + values[:-1]) / 2, np.sort(values), max(1, len(values) // ENOUGH)
-    return _Level(float(ordered[left]), float(ordered[-1 - left]), np.diff(values) / np.sqrt(2), middles, np.arange(1, len(values)), "all")
+    low, high = float(ordered[left]), float(ordered[-1 - left])
+    if past.starts[-1] - past.starts[0] < WEEK:
+        low, high = scale.unseen(low, high)
+    return _Level(low, high, np.diff(values) / np.sqrt(2), middles, np.arange(1, len(values)), "all")
 
 
 def _others(cells: np.ndarray, values: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ def measures_of(tally: Tally, fields: Sequence[Field]) -> Iterator[Measured]:
     last = {"last_received_at": time_text(tally.last_received)} if tally.last_received else {}
     yield Measured(RECEIVED, None, float(tally.received), tally.received, details=json.dumps(figures | last))
     if tally.received:
-        yield Measured(REJECTS, None, tally.rejected / tally.received, tally.received, details=json.dumps(dict(tally.reasons.most_common())) if tally.rejected else None)
+        yield Measured(REJECTS, None, tally.rejected / tally.received, tally.received, details=json.dumps(dict(sorted(tally.reasons.items()))) if tally.rejected else None)
         yield from (Measured(REJECTS, reason, count / tally.received, tally.received) for reason, count in sorted(tally.reasons.items()))
     if taken := tally.accepted + tally.duplicate:
         yield Measured(DUPLICATES, None, tally.duplicate / taken, taken)

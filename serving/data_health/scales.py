@@ -39,6 +39,10 @@ class Scale:
     def growth(self, centre: Numbers) -> Numbers:
         return np.ones(len(centre))
 
+    def unseen(self, low: float, high: float) -> tuple[float, float]:
+        """From the least to the most of less than a week, with what a weekend may bring that nobody has seen."""
+        return low, high
+
     def rare(self, middle: float, records: int) -> float:
         """What chance alone exceeds about a middle (as observed) once in some 30,000 windows, exactly: of few records the scale knows it roughly only."""
         return -np.inf
@@ -61,6 +65,10 @@ class Counts(Scale):
 
     def growth(self, centre: Numbers) -> Numbers:
         return np.maximum(centre**2 / 4 - 0.375, 0)
+
+    def unseen(self, low: float, high: float) -> tuple[float, float]:
+        """Half of the least to twice the most."""
+        return low / np.sqrt(2), high * np.sqrt(2)
 
     def rare(self, middle: float, records: int) -> float:
         return float(np.ceil(pdtrik(1 - RARE, middle))) if middle > 0 else -np.inf

@@ -50,7 +50,7 @@ def test_what_stays_for_three_days_is_learned_anew(known: Seasons) -> None:
 
 def test_nothing_is_expected_before_a_day_of_windows() -> None:
     rows = [row for row in Seasons().run(26) if (row["source"], row["measure"]) == ("shop", "received")]
-    assert [row["state"] for row in rows] == ["learning"] * 24 + ["normal"] * 2
+    assert [row["state"] for row in rows] == ["learning"] * 24 + ["normal"] * 2, "a Sunday is known, and it is Monday"
     assert rows[0]["expected_low"] is None and rows[24]["learned_windows"] == 24
 
 
