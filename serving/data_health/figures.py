@@ -28,7 +28,7 @@ class HealthFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         known, now = {*self._declared(), HTTP, _KAFKA, EVERYBODY}, self._clock()
-        problem = GaugeMetricFamily("data_health_problem", "1 while the watch of data health cannot tell, see GET /v1/data-health")
+        problem = GaugeMetricFamily("data_health_problem", "1 while the watch of data health has something to tell, see GET /v1/data-health")
         anomalies = GaugeMetricFamily("data_health_anomalies", "Anomalies that are open, by source and measure", labels=("source", "measure"))
         try:
             found: dict[tuple[str, str], int] = {}
