@@ -1,7 +1,7 @@
 """Which values are looked at: those that a trait reads and those that the tracking plan names, each where it is read or named. counting.py calls it.
 
-A value that nobody reads may come and go; one that a trait or the plan knows is missed. Enriched values follow from the others; objects and lists have no value of
-their own.
+A value that nobody reads may come and go; one that a trait or the plan knows is missed. Enriched values follow from the others; objects, lists and their entries
+have no value of their own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from millrace.definitions import Definitions
 from millrace.events.messages import BODIES
+from millrace.traits.lines import list_of
 
 MOST_FIELDS = 300
 _PLAIN = {"string", "number", "integer", "boolean"}
@@ -49,7 +50,7 @@ def _of_traits(definitions: Definitions) -> Iterator[Field]:
     for states in definitions.states.values():
         for state in states:
             for path, kind in state.reads:
-                if path.partition(".")[0] in BODIES:
+                if path.partition(".")[0] in BODIES and list_of(path) is None:
                     for name in state.events or (None,):
                         yield Field(state.type, name, path, "number" if kind == "number" else "string")
 

@@ -22,6 +22,7 @@ def test_fields_are_what_traits_read_and_what_the_plan_names_where_they_do():
         "spend": {"op": "sum", "event": "Order", "value": "properties.total"}, "city": {"op": "last", "type": "identify", "value": "traits.city"},
         "locale": {"op": "last", "value": "context.locale"}, "seen": {"op": "max", "value": "event_time"}, "country": {"op": "last", "value": "enriched.country"},
         "dear": {"op": "count", "event": "View", "where": {"properties.price": {"gt": 5}}},
+        "sold": {"op": "sum", "event": "Order", "value": "properties.lines[].quantity"},
     }  # fmt: skip
     definitions = Definitions.model_validate({"views": {"person": {"key": "node", "traits": traits}}, "tracking_plan": [PLAN]})
     found = {field.about: field.kind for field in fields_of(definitions)}
