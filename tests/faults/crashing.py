@@ -17,7 +17,6 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from millrace.faults import VARIABLE
 from millrace.local.processes import kill_group, start_process
 from tests.laws.oracle import Record
-from tests.laws.product import declared
 from tests.laws.stack import StackTenant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,7 +30,7 @@ class FaultTenant(StackTenant):
         super().__init__(spark, broker.bootstrap, root, name=f"fault{time.time_ns()}", chance=random.Random(seed), producer=producer)
         self.root = root
         (root / "definitions").mkdir()
-        (root / "definitions" / "views.yml").write_text(json.dumps({"person": declared(self.traits)}), encoding="utf-8")
+        (root / "definitions" / "views.yml").write_text(json.dumps(self.views_of_file()), encoding="utf-8")
 
     def options(self, job: str, *more: str) -> list[str]:
         found = [sys.executable, "-m", f"jobs.{job}", "--root", str(self.root), "--tenant", self.tables.tenant, *more]

@@ -38,10 +38,10 @@ def keyed_view_of(traits: Mapping[str, Mapping[str, Any]], key: Mapping[str, str
     return View.model_validate({"key": dict(key), "traits": {name: {**trait, "time_zone": zone} for name, trait in traits.items()}, "time_zone": zone})
 
 
-def declared(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The same view as a file would declare it: one time zone beside the key."""
+def declared(traits: Mapping[str, Mapping[str, Any]], key: Mapping[str, str] | None = None, zone: str | None = None) -> dict[str, Any]:
+    """The same view, or that of another key, as a file would declare it: one time zone beside the key."""
     plain = {name: {key: value for key, value in trait.items() if key != "time_zone"} for name, trait in traits.items()}
-    return {"key": "node", "time_zone": view_of(traits).time_zone, "traits": plain}
+    return {"key": dict(key) if key else "node", "time_zone": zone or view_of(traits).time_zone, "traits": plain}
 
 
 def events_table(events: Iterable[Event], view: View) -> pa.Table:

@@ -29,7 +29,7 @@ from speed.housekeeping import Housekeeper
 from speed.stream import StreamSettings, start_stream
 from tests.laws.histories import DAY, HOUR, MINUTE, SECOND, TRAITS, message
 from tests.laws.oracle import Log, Record, Traits, answers, persons_of, read_log, rows_of, rules_of
-from tests.laws.product import comparable, keyed_view_of, python_rows, view_of
+from tests.laws.product import comparable, declared, keyed_view_of, python_rows, view_of
 from tests.millrace.records import MALFORMED, WRONG_MEANING, damage, sound
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class StackTenant:
     def declared(self) -> Definitions:
         """The traits, of persons and of what the messages say at the paths of a key."""
         return Definitions(views={"person": view_of(self.traits), ITEM: keyed_view_of(self.traits, self.key, self.zone)})
+
+    def views_of_file(self) -> dict[str, Any]:
+        """The same as a file would declare it."""
+        return {"person": declared(self.traits), ITEM: declared(self.traits, self.key, self.zone)}
 
     def close(self) -> None:
         self.store.close()

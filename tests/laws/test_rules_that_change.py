@@ -16,7 +16,6 @@ from serving.store.base_building import build_base
 from serving.store.base_folders import BaseFolders
 from tests.laws.oracle import NOBODY, blocked_nodes, persons_of
 from tests.laws.oracle_persons import Rules
-from tests.laws.product import declared
 from tests.laws.stack import StackTenant
 from tests.tiers import SEED
 
@@ -50,7 +49,7 @@ def check_change(tenant: StackTenant, folder: Path) -> None:
     as_of = tenant.some_time()
     before = tenant.check_answers(as_of)
     folder.mkdir()
-    (folder / "views.yml").write_text(yaml.safe_dump({"person": declared(tenant.traits)}), encoding="utf-8")
+    (folder / "views.yml").write_text(yaml.safe_dump(tenant.views_of_file()), encoding="utf-8")
     (folder / "identity.yml").write_text(yaml.safe_dump({"namespaces": CHANGED}, sort_keys=False), encoding="utf-8")
     proposed = load_definitions(folder)
 
