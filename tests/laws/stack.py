@@ -227,7 +227,7 @@ class StackTenant:
             row = self.chance.choice(rows)
             (alone,) = self.store.pin_keys(ITEM, [keyed_view_of(self.traits, self.key, self.zone).keyed.text(row.key)])
             assert alone is not None and row.receipt.complete
-            assert replay(self.tables, row.receipt.id, definitions=self.definitions, sealer=self.store.sealer, secret=self.secret) == encode_json(row), self.steps
+            assert replay(self.tables, row.receipt.id, definitions=self.definitions, sealer=self.store.sealer, secret=self.secret, now=self.store.clock()) == encode_json(row), self.steps
 
     def traits_in(self, zone: str) -> Traits:
         return {name: {**trait, "time_zone": zone} for name, trait in self.traits.items()}
