@@ -146,8 +146,9 @@ class EpochWriter:
         crash_point(f"speed.appended.{table.name}")
 
     def _write_ledger(self, epoch: int, ranges: dict[tuple[str, int], tuple[int, int]], **parts: pa.Table) -> None:
-        with_term = pc.is_in(parts["accepted"]["source"], value_set=pa.array(list(self.definitions.terms), pa.string()))
-        counts = {name: _by_partition(part) for name, part in {**parts, "with_term": parts["accepted"].filter(with_term)}.items()}
+        sources = parts["accepted"]["source"].cast(pa.string())  # of an epoch without events: nulls
+        with_term = parts["accepted"].filter(pc.is_in(sources, value_set=pa.array(list(self.definitions.terms), pa.string())))
+        counts = {name: _by_partition(part) for name, part in {**parts, "with_term": with_term}.items()}
         times = [pc.max(part["received_at"]).as_py() for part in parts.values() if len(part)]
         rows = ledger_rows(epoch, ranges, under=self.generation.under, counts=counts, received_until=max(times, default=None))
         self.tables.append(LEDGER, rows, app_id=self.generation.app_id(LEDGER), epoch=epoch)
