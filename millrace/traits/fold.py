@@ -64,8 +64,12 @@ def fold_events(events: pa.Table, states: Hops, key: Key = OF_NODES) -> pa.Table
 
 def _with_lines_of(events: pa.Table, states: Hops, key: Key) -> pa.Table:
     """The events as they are, or, where states or the key read values of lines, a row for each line."""
-    columns = {value_column(*read) for reader in (key, *states) for read in reader.reads if list_of(read[0])}
-    return with_lines(events, sorted(columns)) if columns else events
+    reads = {read for reader in (key, *states) for read in reader.reads}
+    columns = {value_column(*read) for read in reads if list_of(read[0])}
+    if not columns:
+        return events
+    needed = dict.fromkeys(("node", "event_time", "partition", "offset", "type", "name", *sorted(value_column(*read) for read in reads)))
+    return with_lines(events.select(list(needed)), sorted(columns))  # what nobody reads is not repeated for each line
 
 
 def with_keys(events: pa.Table, key: Key) -> pa.Table:
