@@ -30,12 +30,14 @@ from serving.data_health.placing import NEVER, Place, Placing
 from serving.data_health.progress import Progress, tell_progress
 from serving.data_health.reading import Part, next_part
 from serving.data_health.tally import Tally
-from serving.data_health.tidying import Tidying
 from serving.data_health.topic import Topic
 from serving.store.ledger_tail import LedgerTail
+from serving.tidying import Tidying
 
 log = logging.getLogger(__name__)
 APP_ID = "data_health"
+TIDY_WINDOWS = 100
+"""Windows, each a file, after which small files are folded together."""
 AT_ONCE = 20_000
 """Rows of windows that are committed together, about."""
 
@@ -65,7 +67,7 @@ class HealthFollower:
         self._counted_by: Definitions | None = None
         self._ledger = LedgerTail(self.tables)
         self._promises = Promises(self.tables, last_received(self.tables))
-        self._tidying = Tidying(self.tables)
+        self._tidying = Tidying(self.tables, HEALTH, every=TIDY_WINDOWS)
         self._taken: int | None = None
         tell_untold(self.tables, now=self.clock())
 
@@ -173,7 +175,7 @@ class HealthFollower:
         tell_anomalies(self.tables, rows, now=self.clock())
         anomalies = sum(row["anomaly_since"] is not None for row in rows)
         log.info("windows closed until=%d rows=%d anomalies=%d", last, len(rows), anomalies)
-        self._tidying.after(HEALTH)
+        self._tidying.after()
 
     def _tell(self, now: int) -> None:
         declared = {name: source.freshness for name, source in self.definitions().sources.items() if source.freshness is not None}

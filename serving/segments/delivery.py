@@ -6,16 +6,12 @@ all of the one before has been acknowledged: what the topic shows of a batch pro
 """
 
 import logging
-import threading
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
@@ -28,12 +24,12 @@ from millrace.tables.delta import TenantTables
 from millrace.topics import ensure_topic, memberships_topic
 from millrace.traits.finish import time_text
 from serving.segments.state import Row, State
+from serving.tidying import Tidying
 
 log = logging.getLogger(__name__)
 APP_ID = "segment_changes"
 TIDY_BATCHES = 300
 """Batches, each a file, after which small files are folded together."""
-KEEP_HOURS = 24
 LINGER_MS, BATCH_BYTES = 20, 1 << 18
 """Few large requests: nothing waits for the time, because a batch of changes ends with a flush. Without it every five records went alone."""
 _TIMES = ("at", "seen_at")
@@ -56,8 +52,8 @@ class Delivery:
     def __init__(self, tables: TenantTables, publisher: Publisher) -> None:
         self._tables, self._publisher = tables, publisher
         tables.create(SEGMENT_CHANGES)
-        self.appended = self._tidied = appended_batch(tables)
-        self._tidying: threading.Thread | None = None
+        self.appended = appended_batch(tables)
+        self._tidying = Tidying(tables, SEGMENT_CHANGES, every=TIDY_BATCHES)
 
     def append(self, state: State) -> None:
         """Brings the table up to the last batch: it does not wait for a broker that is away."""
@@ -67,11 +63,8 @@ class Delivery:
             if batch > self.appended:
                 self._tables.append(SEGMENT_CHANGES, table_of(batch, rows), app_id=APP_ID, epoch=batch)
                 self.appended = batch
+                self._tidying.after()
                 crash_point("segments.appended")
-        if self.appended >= self._tidied + TIDY_BATCHES and not (self._tidying and self._tidying.is_alive()):
-            self._tidied = self.appended
-            self._tidying = threading.Thread(target=tidy, args=(self._tables,), name="segments-tidy", daemon=True)
-            self._tidying.start()
 
     def publish(self, state: State) -> None:
         """Empties the outbox."""
@@ -83,19 +76,6 @@ class Delivery:
             state.delivered(batch)
             state.commit()
             crash_point("segments.delivered")
-
-
-def tidy(tables: TenantTables) -> None:
-    """Folds the small files of the table together, beside appends; files that were replaced stay for those who have just opened the table."""
-    started = time.monotonic()
-    try:
-        found = DeltaTable(tables.path(SEGMENT_CHANGES))
-        found.optimize.compact()
-        found.vacuum(retention_hours=KEEP_HOURS, dry_run=False, enforce_retention_duration=False)
-    except (DeltaError, OSError) as error:
-        log.error("table not tidied error=%s", type(error).__name__)
-    else:
-        log.info("table tidied seconds=%.2f", time.monotonic() - started)
 
 
 def appended_batch(tables: TenantTables) -> int:

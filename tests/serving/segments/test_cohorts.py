@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from millrace.identity.nodes import person_id
+from millrace.tables.catalogue import SEGMENT_CHANGES
 from serving.segments.cohorts import Cohorts
-from serving.segments.delivery import tidy
 from serving.segments.watching import Declared
+from serving.tidying import tidy
 from tests.serving.segments.hand_made import HOUR_US, Follow
 from tests.serving.segments.ruled import RULED, Tenant
 from tests.serving.store.by_hand import Order
@@ -153,7 +154,7 @@ def test_a_reader_that_follows_sees_what_one_that_starts_later_sees_also_after_t
         follow.settle(NOW + number * HOUR_US)
         early.follow()
         if number == 2:
-            tidy(follow.tables)
+            tidy(follow.tables, SEGMENT_CHANGES)
     early.follow()
     late = Cohorts(follow.tables)
     late.follow()

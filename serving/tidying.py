@@ -1,4 +1,4 @@
-"""Keeps the table of data health in few files: a window is a commit, and a commit a file. following.py tells it of each."""
+"""Keeps a table of which every commit is a small file in few files, beside appends. The segments and data health tell it of each commit of theirs."""
 
 import logging
 import threading
@@ -11,23 +11,23 @@ from millrace.tables.catalogue import Table
 from millrace.tables.delta import TenantTables
 
 log = logging.getLogger(__name__)
-COMMITS = 100
 KEEP_HOURS = 24
 
 
 class Tidying:
-    """Folds files together every ``COMMITS``, beside appends."""
+    """Folds files together after ``every`` commits, in a thread of its own, one at a time."""
 
-    def __init__(self, tables: TenantTables) -> None:
-        self._tables = tables
+    def __init__(self, tables: TenantTables, table: Table, *, every: int) -> None:
+        self._tables, self._table, self._every = tables, table, every
         self._commits = 0
         self._thread: threading.Thread | None = None
 
-    def after(self, table: Table) -> None:
-        """After a commit."""
-        self._commits += 1
-        if self._commits % COMMITS == 0 and not (self._thread and self._thread.is_alive()):
-            self._thread = threading.Thread(target=tidy, args=(self._tables, table), name="health-tidy", daemon=True)
+    def after(self, commits: int = 1) -> None:
+        """After some commits."""
+        self._commits += commits
+        if self._commits >= self._every and not (self._thread and self._thread.is_alive()):
+            self._commits = 0
+            self._thread = threading.Thread(target=tidy, args=(self._tables, self._table), name=f"tidy-{self._table.name}", daemon=True)
             self._thread.start()
 
 
