@@ -7,7 +7,7 @@ import time
 from jobs import job
 from millrace.config import add_options, settings_of
 from millrace.definitions import load_definitions
-from millrace.traits.lines import lists_of
+from millrace.traits.lines import reads_lines
 from millrace.traits.sql import trait_sql
 
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     definitions = load_definitions(settings_of(options).definitions)
     now = time.time_ns() // 1_000
     for view_name, view in definitions.views.items():
-        of_lines = bool(lists_of(path for path, _ in view.keyed.reads))
+        of_lines = reads_lines(view.keyed)
         of_view = f"{view_name}." if view.keyed.parts else ""
         for name, trait in view.traits.items():
             print(f"{of_view}{name}: {', '.join(state.name for state in trait.states)}\n  {trait_sql(trait, now, of_lines=of_lines)}")

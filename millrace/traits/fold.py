@@ -17,7 +17,7 @@ from millrace.traits.algebra import NUMBER_TYPE, SCALE
 from millrace.traits.bounded_columns import counted, distinct_days, latest, square_parts
 from millrace.traits.filters import Condition, holds
 from millrace.traits.keys import Key
-from millrace.traits.lines import PLACE, list_of, lists_of, with_lines
+from millrace.traits.lines import PLACE, list_of, reads_lines, with_lines
 from millrace.traits.sketches import sketches_of
 from millrace.traits.states import Hops, State
 from millrace.traits.windows import LOCAL_DAY
@@ -47,7 +47,7 @@ def fold_events(events: pa.Table, states: Hops, key: Key = OF_NODES) -> pa.Table
     lines = [PLACE] if PLACE in events.column_names else []
     needed = ["key", "event_time", "partition", "offset", "type", "name", *lines, *{value_column(*read) for state in states for read in state.reads}]
     ordered = events.select(list(dict.fromkeys(needed))).sort_by([("event_time", "ascending"), ("partition", "ascending"), ("offset", "ascending")]).combine_chunks()
-    matched = {_chosen(state): _matches(ordered, state, of_lines=bool(lists_of(path for path, _ in key.reads))) for state in states}
+    matched = {_chosen(state): _matches(ordered, state, of_lines=reads_lines(key)) for state in states}
     keys = ordered["key"].combine_chunks().dictionary_encode()
     codes = keys.indices.to_numpy().astype(np.int64)
     clock = Clock(ordered["event_time"].combine_chunks().cast(pa.int64()).to_numpy() // 1_000_000)
@@ -106,11 +106,7 @@ class Clock:
 
 
 def _chosen(state: State) -> Chosen:
-    return state.events, state.type, state.where, _reads_lines(state)
-
-
-def _reads_lines(state: State) -> bool:
-    return any(list_of(path) for path, _ in state.reads)
+    return state.events, state.type, state.where, reads_lines(state)
 
 
 def _matches(events: pa.Table, state: State, *, of_lines: bool) -> np.ndarray:
@@ -118,7 +114,7 @@ def _matches(events: pa.Table, state: State, *, of_lines: bool) -> np.ndarray:
     mask = np.ones(len(events), dtype=bool)
     if PLACE in events.column_names:
         place = events[PLACE].to_numpy()
-        mask = place >= 0 if _reads_lines(state) else mask if of_lines else place <= 0
+        mask = place >= 0 if reads_lines(state) else mask if of_lines else place <= 0
     if state.events:
         mask &= _filled(pc.equal(events["type"], "track")) & _filled(pc.is_in(events["name"], value_set=pa.array(state.events, pa.string())))
     if state.type:

@@ -5,10 +5,14 @@ A view reads the lines of one list: an event with three of them is three rows to
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from millrace.traits.states import Reads
 
 EACH = "[]."
 LINE_PATH = re.compile(r"^(properties|traits|context)(\.[A-Za-z0-9_$-]+)+\[\](\.[A-Za-z0-9_$-]+)+$")
@@ -20,6 +24,11 @@ PLACE = "line"
 def list_of(path: str) -> str | None:
     """The path of the list whose entries a path reads; None for one of the event itself."""
     return path.partition(EACH)[0] if EACH in path else None
+
+
+def reads_lines(reader: "Reads") -> bool:
+    """Whether a state or a key reads values of lines."""
+    return any(list_of(path) for path, _ in reader.reads)
 
 
 def lists_of(paths: Iterable[str]) -> tuple[str, ...]:

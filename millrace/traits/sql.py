@@ -14,7 +14,7 @@ from millrace.traits.bounded import BOUND
 from millrace.traits.checks import QUANTILES
 from millrace.traits.filter_rules import RULE, rule_of
 from millrace.traits.filters import NOT_IN, SYMBOLS, Condition, exact_number
-from millrace.traits.lines import lists_of
+from millrace.traits.lines import reads_lines
 from millrace.traits.traits import ALL_TIME, LOCAL_DAY, TOP, Trait
 from millrace.traits.zones import date_of, local_day
 
@@ -52,7 +52,7 @@ def _not_of_messages(trait: Trait) -> str:
 
 def _select(trait: Trait, at: int, of_lines: bool) -> str:
     value, day = _value(trait.value or "event_time", trait.resolved_type), _local_day("event_time", trait.time_zone)
-    table = "lines" if of_lines or lists_of(path for state in trait.states for path, _ in state.reads) else "events"
+    table = "lines" if of_lines or any(map(reads_lines, trait.states)) else "events"
     where = _where([*_chosen(trait.event, trait.type), *map(_condition, trait.conditions), *_inside(trait, at), *([f"{value} IS NOT NULL"] if trait.value else [])])
     if trait.op in _GROUPED:
         return _GROUPED[trait.op].format(x=value, table=table, where=where, k=trait.k or TOP)
